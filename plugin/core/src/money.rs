@@ -1,0 +1,185 @@
+//! Money as an integer: [`Usd`], counted in femtodollars (1e-15 USD).
+//!
+//! A list price is a decimal number of dollars per million tokens. With up to nine decimals there, the price of
+//! one token is a whole number of femtodollars, so a cost is exact to the last digit of the price list.
+//! Invariants: no floating point; arithmetic saturates instead of wrapping or panicking.
+//! Must not know: tokens, models, providers.
+#![deny(clippy::arithmetic_side_effects, clippy::float_arithmetic)]
+
+use std::fmt;
+use std::iter::Sum;
+
+/// Femtodollars in one dollar.
+const PER_DOLLAR: i128 = 1_000_000_000_000_000;
+const DECIMALS: usize = 15;
+
+/// An amount of US dollars in femtodollars (1e-15 USD). Negative amounts are meaningful (a cache write premium is
+/// a negative saving).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Usd(i128);
+
+/// Why a decimal text is not an amount.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MoneyError {
+    /// Not of the form `12`, `12.5`, `-0.25` or `1.5e-7`.
+    #[error("`{0}` is not a decimal number; write dollars like \"2.50\"")]
+    NotDecimal(String),
+    /// Finer than a femtodollar, or beyond the range of the integer.
+    #[error("`{0}` does not fit: amounts have at most 15 decimals and 20 digits before the point")]
+    OutOfRange(String),
+}
+
+impl Usd {
+    /// No money.
+    pub const ZERO: Self = Self(0);
+
+    /// An amount from its count of femtodollars.
+    #[must_use]
+    pub const fn from_femto(femto: i128) -> Self {
+        Self(femto)
+    }
+
+    /// The count of femtodollars.
+    #[must_use]
+    pub const fn femto(self) -> i128 {
+        self.0
+    }
+
+    /// Whole nanodollars (1e-9 USD), rounded towards negative infinity; what counters in a gateway carry.
+    #[must_use]
+    pub const fn nano_floor(self) -> i128 {
+        self.0.div_euclid(1_000_000)
+    }
+
+    /// Reads a decimal number of dollars, plain (`"0.15"`) or with an exponent (`"1.5e-7"`, as JSON allows).
+    ///
+    /// # Errors
+    /// [`MoneyError`] when the text is no decimal number, or is finer than 1e-15 USD or too large.
+    pub fn parse(text: &str) -> Result<Self, MoneyError> {
+        let not_decimal = || MoneyError::NotDecimal(text.to_owned());
+        let out_of_range = || MoneyError::OutOfRange(text.to_owned());
+        let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().map_err(|_| not_decimal())?),
+            None => (text, 0),
+        };
+        let (negative, digits) = match mantissa.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, mantissa),
+        };
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        if whole.is_empty() || (digits.contains('.') && fraction.is_empty()) {
+            return Err(not_decimal());
+        }
+        // value = digits * 10^(exponent - len(fraction)) dollars; shift it to femtodollars.
+        let fraction = fraction.trim_end_matches('0');
+        let mut units: i128 = 0;
+        for byte in whole.bytes().chain(fraction.bytes()) {
+            let digit = match byte {
+                b'0'..=b'9' => i128::from(byte.saturating_sub(b'0')),
+                _ => return Err(not_decimal()),
+            };
+            units = units.checked_mul(10).and_then(|u| u.checked_add(digit)).ok_or_else(out_of_range)?;
+        }
+        let places = i32::try_from(fraction.len()).map_err(|_| out_of_range())?;
+        let shift = exponent.saturating_sub(places).saturating_add(15);
+        let factor = 10_i128.checked_pow(shift.unsigned_abs());
+        let femto = if shift >= 0 {
+            factor.and_then(|f| units.checked_mul(f)).or((units == 0).then_some(0))
+        } else {
+            factor.filter(|f| units.checked_rem(*f) == Some(0)).and_then(|f| units.checked_div(f))
+        };
+        let femto = femto.ok_or_else(out_of_range)?;
+        Ok(Self(if negative { femto.saturating_neg() } else { femto }))
+    }
+
+    /// This amount `count` times.
+    #[must_use]
+    pub fn times(self, count: u64) -> Self {
+        Self(self.0.saturating_mul(i128::from(count)))
+    }
+
+    /// This amount times `numerator / denominator`, rounded half away from zero; zero when `denominator` is zero.
+    #[must_use]
+    pub fn ratio(self, numerator: u64, denominator: u64) -> Self {
+        let product = self.0.saturating_mul(i128::from(numerator));
+        let denominator = i128::from(denominator);
+        let half = denominator.checked_div(2).unwrap_or(0);
+        let rounded = if product < 0 { product.saturating_sub(half) } else { product.saturating_add(half) };
+        Self(rounded.checked_div(denominator).unwrap_or(0))
+    }
+
+    /// The sum, at the end of the range where it does not fit.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// The difference, at the end of the range where it does not fit.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+impl Sum for Usd {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self::ZERO, Self::plus)
+    }
+}
+
+/// The exact decimal number of dollars, without trailing zeros: `0.0187368`, `12`, `-0.5`.
+impl fmt::Display for Usd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let femto = self.0.unsigned_abs();
+        let per_dollar = PER_DOLLAR.unsigned_abs();
+        let (whole, fraction) =
+            (femto.checked_div(per_dollar).unwrap_or(0), femto.checked_rem(per_dollar).unwrap_or(0));
+        if fraction == 0 {
+            return write!(f, "{sign}{whole}");
+        }
+        let decimals = format!("{fraction:0DECIMALS$}");
+        write!(f, "{sign}{whole}.{}", decimals.trim_end_matches('0'))
+    }
+}
+
+impl serde::Serialize for Usd {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_prints_as_it_was_written_without_trailing_zeros() {
+        for (text, printed) in [
+            ("0", "0"),
+            ("12", "12"),
+            ("0.150", "0.15"),
+            ("1.5e-7", "0.00000015"),
+            ("2E3", "2000"),
+            ("-0.5", "-0.5"),
+            ("0.000000000000001", "0.000000000000001"),
+        ] {
+            assert_eq!(Usd::parse(text).map(|usd| usd.to_string()), Ok(printed.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_amount_is_named_in_the_error() {
+        for text in ["", ".", "1.", ".5", "1,5", "$1", "1e", "0x1", "--1", "1e-16", "NaN", "9e40"] {
+            let error = Usd::parse(text).expect_err(text);
+            assert!(error.to_string().contains(&format!("`{text}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_ratio_rounds_half_away_from_zero_and_never_divides_by_zero() {
+        assert_eq!(Usd::from_femto(5).ratio(1, 2), Usd::from_femto(3));
+        assert_eq!(Usd::from_femto(-5).ratio(1, 2), Usd::from_femto(-3));
+        assert_eq!(Usd::from_femto(5).ratio(1, 0), Usd::ZERO);
+    }
+}

@@ -1,0 +1,1 @@
+//! `tollgate.wasm`: the filter.
