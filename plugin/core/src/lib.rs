@@ -9,5 +9,6 @@
 //! an argument. [`meter`] alone wires the stages together, and is the place to start reading.
 #![forbid(unsafe_code)]
 
+pub mod frame;
 pub mod money;
 pub mod usage;

@@ -1,0 +1,770 @@
+//! A streaming JSON scanner that reports only the fields a shape asks for, in constant memory.
+//!
+//! A response of any size passes through in pieces; nothing of it is kept but the value being read. A [`Node`]
+//! tree says which fields matter; everything else is skipped at the speed of a byte search. Arrays are
+//! transparent: every item of an array stands where the array stands. Documents may follow each other (NDJSON).
+//! Invariants: what is reported does not depend on where the input is cut; memory is bounded by the limits
+//! below; malformed input ends the document and is reported as such, never a panic.
+//! Must not know: SSE, providers, what a field means.
+
+/// The longest string or number reported whole; a longer one is reported as [`Value::TooLong`].
+const VALUE_MAX: usize = 512;
+/// How deep containers of interest may nest; what lies deeper is skipped.
+const DEPTH_MAX: usize = 64;
+
+/// What to report of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// Nothing; the field only leads to others.
+    Path,
+    /// Strings, numbers and literals, whole.
+    Value,
+    /// Strings, in decoded fragments as they arrive, however long.
+    Text,
+    /// That an object opens and closes.
+    Object,
+}
+
+/// A place in a document that matters, and the places below it.
+#[derive(Debug)]
+pub struct Node<F: 'static> {
+    /// The key in the enclosing object; unused for the root.
+    pub key: &'static str,
+    /// How the visitor calls the place.
+    pub field: F,
+    /// What to report there.
+    pub take: Take,
+    /// The places below, when the value is an object.
+    pub fields: &'static [Node<F>],
+}
+
+/// A value, whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// A string, unescaped.
+    Text(&'a str),
+    /// A number as it is written.
+    Number(&'a str),
+    /// `true` or `false`.
+    Bool(bool),
+    /// `null`.
+    Null,
+    /// A string or number too long to be a value of interest (over 512 bytes), or not UTF-8.
+    TooLong,
+}
+
+impl Value<'_> {
+    /// The value as a count; `None` unless it is a non-negative whole number (`12`, `12.0`).
+    #[must_use]
+    pub fn count(self) -> Option<u64> {
+        let Self::Number(text) = self else { return None };
+        let whole = match text.split_once('.') {
+            Some((whole, fraction)) if fraction.bytes().all(|digit| digit == b'0') => whole,
+            _ => text,
+        };
+        whole.parse().ok()
+    }
+
+    /// The value as text.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Receives what the shape asks for, in document order.
+pub trait Visit<F> {
+    /// An object opens at a [`Take::Object`] place.
+    fn open(&mut self, _field: F) {}
+    /// The object closes.
+    fn close(&mut self, _field: F) {}
+    /// A scalar at a [`Take::Value`] place.
+    fn value(&mut self, field: F, value: Value<'_>);
+    /// A fragment of the string at a [`Take::Text`] place: unescaped bytes, cut anywhere.
+    fn text(&mut self, _field: F, _fragment: &[u8]) {}
+    /// A document is complete.
+    fn document(&mut self) {}
+}
+
+/// How a document stood when its input ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DocumentEnd {
+    /// Nothing but white space since the last complete document.
+    Clean,
+    /// In the middle of a document.
+    Truncated,
+    /// Not JSON.
+    Malformed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Between documents.
+    Start,
+    /// A value must follow.
+    Value,
+    /// A value or the end of the array must follow.
+    Item,
+    /// A key or the end of the object must follow.
+    KeyOrEnd,
+    /// A key must follow.
+    Key,
+    Colon,
+    /// A comma or the end of the container must follow.
+    After,
+    InString(Purpose),
+    InNumber,
+    InLiteral,
+    /// Inside a value nobody asked for.
+    Skip {
+        depth: u32,
+        string: bool,
+        escaped: bool,
+    },
+    Malformed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Key,
+    Value,
+    Text,
+}
+
+/// Where an escape sequence stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Escape {
+    #[default]
+    None,
+    Backslash,
+    Unicode {
+        missing: u8,
+        code: u16,
+    },
+}
+
+#[derive(Debug)]
+struct Level<F: 'static> {
+    object: bool,
+    node: &'static Node<F>,
+}
+
+/// The scanner. Feed it pieces; call [`Scanner::end`] where the input of a document ends.
+#[derive(Debug)]
+pub struct Scanner<F: 'static> {
+    root: &'static Node<F>,
+    state: State,
+    levels: Vec<Level<F>>,
+    /// The place of the value that is being read or must follow.
+    node: &'static Node<F>,
+    value: Vec<u8>,
+    too_long: bool,
+    escape: Escape,
+    high_surrogate: Option<u16>,
+}
+
+impl<F: Copy + 'static> Scanner<F> {
+    /// A scanner for documents of the shape under `root`.
+    #[must_use]
+    pub fn new(root: &'static Node<F>) -> Self {
+        Self {
+            root,
+            state: State::Start,
+            levels: Vec::new(),
+            node: root,
+            value: Vec::new(),
+            too_long: false,
+            escape: Escape::None,
+            high_surrogate: None,
+        }
+    }
+
+    /// Reads the next piece of input.
+    pub fn feed(&mut self, bytes: &[u8], visit: &mut impl Visit<F>) {
+        let mut rest = bytes;
+        while let Some((&byte, after)) = rest.split_first() {
+            rest = match self.state {
+                State::Skip { depth, string, escaped } => self.skip(rest, depth, string, escaped, visit),
+                State::InString(purpose) => self.string(rest, purpose, visit),
+                State::InNumber | State::InLiteral if is_word(byte) => {
+                    self.keep(&[byte]);
+                    after
+                }
+                State::InNumber => self.number_ends(rest, visit),
+                State::InLiteral => self.literal_ends(rest, visit),
+                State::Malformed => return,
+                _ if byte.is_ascii_whitespace() => after,
+                State::Start | State::Value | State::Item => self.value_starts(byte, rest, after, visit),
+                State::KeyOrEnd if byte == b'}' => self.container_ends(after, visit),
+                State::KeyOrEnd | State::Key if byte == b'"' => self.string_starts(Purpose::Key, after),
+                State::Colon if byte == b':' => {
+                    self.state = State::Value;
+                    after
+                }
+                State::After => self.after_value(byte, after, visit),
+                State::KeyOrEnd | State::Key | State::Colon => self.malformed(),
+            };
+        }
+    }
+
+    /// The input of the current document ends; the scanner is ready for another.
+    pub fn end(&mut self, visit: &mut impl Visit<F>) -> DocumentEnd {
+        // A number at the top level ends only here.
+        match self.state {
+            State::InNumber if self.levels.is_empty() => _ = self.number_ends(&[], visit),
+            State::InLiteral if self.levels.is_empty() => _ = self.literal_ends(&[], visit),
+            State::Skip { depth: 0, string: false, .. } if self.levels.is_empty() => self.value_ends(visit),
+            _ => {}
+        }
+        let end = match self.state {
+            State::Start => DocumentEnd::Clean,
+            State::Malformed => DocumentEnd::Malformed,
+            _ => DocumentEnd::Truncated,
+        };
+        *self = Self::new(self.root);
+        end
+    }
+
+    fn value_starts<'a>(&mut self, byte: u8, rest: &'a [u8], after: &'a [u8], visit: &mut impl Visit<F>) -> &'a [u8] {
+        let too_deep = self.levels.len() >= DEPTH_MAX;
+        match byte {
+            b']' if self.state == State::Item => return self.container_ends(after, visit),
+            b'{' | b'[' if too_deep || (self.node.fields.is_empty() && self.node.take == Take::Path) => {
+                return self.skip(rest, 0, false, false, visit);
+            }
+            b'{' => {
+                if self.node.take == Take::Object {
+                    visit.open(self.node.field);
+                }
+                self.levels.push(Level { object: true, node: self.node });
+                self.state = State::KeyOrEnd;
+            }
+            b'[' => {
+                self.levels.push(Level { object: false, node: self.node });
+                self.state = State::Item;
+            }
+            b'"' => {
+                let purpose = match self.node.take {
+                    Take::Value => Purpose::Value,
+                    Take::Text => Purpose::Text,
+                    Take::Path | Take::Object => return self.skip(rest, 0, false, false, visit),
+                };
+                return self.string_starts(purpose, after);
+            }
+            b'-' | b'0'..=b'9' => {
+                self.keep_first(byte);
+                self.state = State::InNumber;
+            }
+            b't' | b'f' | b'n' => {
+                self.keep_first(byte);
+                self.state = State::InLiteral;
+            }
+            _ => return self.malformed(),
+        }
+        after
+    }
+
+    fn after_value<'a>(&mut self, byte: u8, after: &'a [u8], visit: &mut impl Visit<F>) -> &'a [u8] {
+        let Some(level) = self.levels.last() else { return self.malformed() };
+        match (byte, level.object) {
+            (b',', true) => self.state = State::Key,
+            (b',', false) => {
+                self.node = level.node;
+                self.state = State::Value;
+            }
+            (b'}', true) | (b']', false) => return self.container_ends(after, visit),
+            _ => return self.malformed(),
+        }
+        after
+    }
+
+    fn container_ends<'a>(&mut self, after: &'a [u8], visit: &mut impl Visit<F>) -> &'a [u8] {
+        if let Some(Level { object: true, node }) = self.levels.pop()
+            && node.take == Take::Object
+        {
+            visit.close(node.field);
+        }
+        self.value_ends(visit);
+        after
+    }
+
+    /// A value of any kind is complete: on to what may follow it.
+    fn value_ends(&mut self, visit: &mut impl Visit<F>) {
+        if self.levels.is_empty() {
+            self.node = self.root;
+            self.state = State::Start;
+            visit.document();
+        } else {
+            self.state = State::After;
+        }
+    }
+
+    fn number_ends<'a>(&mut self, rest: &'a [u8], visit: &mut impl Visit<F>) -> &'a [u8] {
+        match std::str::from_utf8(&self.value) {
+            Ok(text) if is_number(text) => {
+                if self.node.take == Take::Value {
+                    visit.value(self.node.field, if self.too_long { Value::TooLong } else { Value::Number(text) });
+                }
+                self.value_ends(visit);
+                rest
+            }
+            _ => self.malformed(),
+        }
+    }
+
+    fn literal_ends<'a>(&mut self, rest: &'a [u8], visit: &mut impl Visit<F>) -> &'a [u8] {
+        let value = match self.value.as_slice() {
+            b"true" => Value::Bool(true),
+            b"false" => Value::Bool(false),
+            b"null" => Value::Null,
+            _ => return self.malformed(),
+        };
+        if self.node.take == Take::Value {
+            visit.value(self.node.field, value);
+        }
+        self.value_ends(visit);
+        rest
+    }
+
+    fn string_starts<'a>(&mut self, purpose: Purpose, after: &'a [u8]) -> &'a [u8] {
+        self.value.clear();
+        self.too_long = false;
+        self.escape = Escape::None;
+        self.high_surrogate = None;
+        self.state = State::InString(purpose);
+        after
+    }
+
+    fn string<'a>(&mut self, rest: &'a [u8], purpose: Purpose, visit: &mut impl Visit<F>) -> &'a [u8] {
+        if self.escape != Escape::None {
+            return self.escaped(rest, purpose, visit);
+        }
+        let plain = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+        let (run, rest) = rest.split_at_checked(plain).unwrap_or((rest, &[]));
+        if !run.is_empty() {
+            self.lone_surrogate(purpose, visit);
+            self.take(run, purpose, visit);
+        }
+        match rest.split_first() {
+            Some((b'\\', after)) => {
+                self.escape = Escape::Backslash;
+                after
+            }
+            Some((_, after)) => {
+                self.lone_surrogate(purpose, visit);
+                self.string_ends(purpose, visit);
+                after
+            }
+            None => rest,
+        }
+    }
+
+    fn string_ends(&mut self, purpose: Purpose, visit: &mut impl Visit<F>) {
+        match purpose {
+            Purpose::Key => {
+                let level = self.levels.last().map_or(self.root, |level| level.node);
+                let known =
+                    level.fields.iter().find(|node| !self.too_long && node.key.as_bytes() == self.value.as_slice());
+                match known {
+                    Some(node) => {
+                        self.node = node;
+                        self.state = State::Colon;
+                    }
+                    // The colon belongs to what is skipped; a value that follows it ends the skipping.
+                    None => self.state = State::Skip { depth: 0, string: false, escaped: false },
+                }
+            }
+            Purpose::Value => {
+                let text = std::str::from_utf8(&self.value).ok().filter(|_| !self.too_long);
+                visit.value(self.node.field, text.map_or(Value::TooLong, Value::Text));
+                self.value_ends(visit);
+            }
+            Purpose::Text => self.value_ends(visit),
+        }
+    }
+
+    fn escaped<'a>(&mut self, rest: &'a [u8], purpose: Purpose, visit: &mut impl Visit<F>) -> &'a [u8] {
+        let Some((&byte, after)) = rest.split_first() else { return rest };
+        match self.escape {
+            Escape::Unicode { missing, code } => {
+                let Some(digit) = char::from(byte).to_digit(16).and_then(|digit| u16::try_from(digit).ok()) else {
+                    return self.malformed();
+                };
+                let code = (code << 4) | digit;
+                self.escape = match missing {
+                    1 => {
+                        self.code_unit(code, purpose, visit);
+                        Escape::None
+                    }
+                    _ => Escape::Unicode { missing: missing.saturating_sub(1), code },
+                };
+            }
+            Escape::Backslash | Escape::None => {
+                let plain = match byte {
+                    b'u' => {
+                        self.escape = Escape::Unicode { missing: 4, code: 0 };
+                        return after;
+                    }
+                    b'n' => b'\n',
+                    b't' => b'\t',
+                    b'r' => b'\r',
+                    b'b' => 0x08,
+                    b'f' => 0x0c,
+                    b'"' | b'\\' | b'/' => byte,
+                    _ => return self.malformed(),
+                };
+                self.escape = Escape::None;
+                self.lone_surrogate(purpose, visit);
+                self.take(&[plain], purpose, visit);
+            }
+        }
+        after
+    }
+
+    /// A `\uXXXX` is complete: pairs surrogates, replaces lone ones with U+FFFD.
+    fn code_unit(&mut self, code: u16, purpose: Purpose, visit: &mut impl Visit<F>) {
+        let unit = match self.high_surrogate.take() {
+            Some(high) if (0xDC00..0xE000).contains(&code) => {
+                char::decode_utf16([high, code]).next().and_then(Result::ok).unwrap_or(char::REPLACEMENT_CHARACTER)
+            }
+            pending => {
+                if pending.is_some() {
+                    self.take_char(char::REPLACEMENT_CHARACTER, purpose, visit);
+                }
+                if (0xD800..0xDC00).contains(&code) {
+                    self.high_surrogate = Some(code);
+                    return;
+                }
+                char::from_u32(u32::from(code)).unwrap_or(char::REPLACEMENT_CHARACTER)
+            }
+        };
+        self.take_char(unit, purpose, visit);
+    }
+
+    fn lone_surrogate(&mut self, purpose: Purpose, visit: &mut impl Visit<F>) {
+        if self.high_surrogate.take().is_some() {
+            self.take_char(char::REPLACEMENT_CHARACTER, purpose, visit);
+        }
+    }
+
+    fn take_char(&mut self, unit: char, purpose: Purpose, visit: &mut impl Visit<F>) {
+        self.take(unit.encode_utf8(&mut [0; 4]).as_bytes(), purpose, visit);
+    }
+
+    fn take(&mut self, bytes: &[u8], purpose: Purpose, visit: &mut impl Visit<F>) {
+        match purpose {
+            Purpose::Text => visit.text(self.node.field, bytes),
+            Purpose::Key | Purpose::Value => self.keep(bytes),
+        }
+    }
+
+    fn keep_first(&mut self, byte: u8) {
+        self.value.clear();
+        self.too_long = false;
+        self.value.push(byte);
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        if self.value.len().saturating_add(bytes.len()) > VALUE_MAX {
+            self.too_long = true;
+        } else {
+            self.value.extend_from_slice(bytes);
+        }
+    }
+
+    /// Passes over a value nobody asked for; stops in front of the byte that ends it, or behind its last byte.
+    fn skip<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        mut depth: u32,
+        mut string: bool,
+        mut escaped: bool,
+        visit: &mut impl Visit<F>,
+    ) -> &'a [u8] {
+        let mut rest = bytes;
+        loop {
+            if string {
+                if escaped && !rest.is_empty() {
+                    escaped = false;
+                    rest = rest.get(1..).unwrap_or(&[]);
+                }
+                let Some(stop) = memchr::memchr2(b'"', b'\\', rest) else { break };
+                if rest.get(stop) == Some(&b'"') {
+                    string = false;
+                } else {
+                    escaped = true;
+                }
+                rest = rest.get(stop.saturating_add(1)..).unwrap_or(&[]);
+                if string || depth > 0 {
+                    continue;
+                }
+                // A whole document that is a string ends here; inside a container a comma or an end follows.
+                if self.levels.is_empty() {
+                    self.value_ends(visit);
+                    return rest;
+                }
+                continue;
+            }
+            let Some((&byte, after)) = rest.split_first() else { break };
+            match byte {
+                b'"' => string = true,
+                b'{' | b'[' => depth = depth.saturating_add(1),
+                b'}' | b']' | b',' if depth == 0 => {
+                    self.state = State::After;
+                    return rest;
+                }
+                b'}' | b']' => {
+                    depth = depth.saturating_sub(1);
+                    if depth == 0 && self.levels.is_empty() {
+                        self.value_ends(visit);
+                        return after;
+                    }
+                }
+                _ => {}
+            }
+            rest = after;
+        }
+        self.state = State::Skip { depth, string, escaped };
+        &[]
+    }
+
+    fn malformed<'a>(&mut self) -> &'a [u8] {
+        self.state = State::Malformed;
+        &[]
+    }
+}
+
+/// A byte that a number or literal may consist of.
+const fn is_word(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'+' | b'-' | b'.')
+}
+
+fn is_number(text: &str) -> bool {
+    text.parse::<f64>().is_ok()
+        && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Place {
+        Root,
+        A,
+        B,
+        Text,
+        Item,
+    }
+
+    const fn leaf(key: &'static str, field: Place, take: Take) -> Node<Place> {
+        Node { key, field, take, fields: &[] }
+    }
+
+    static SHAPE: Node<Place> = Node {
+        key: "",
+        field: Place::Root,
+        take: Take::Path,
+        fields: &[
+            leaf("a", Place::A, Take::Value),
+            leaf("text", Place::Text, Take::Text),
+            Node {
+                key: "items",
+                field: Place::Item,
+                take: Take::Object,
+                fields: &[leaf("b", Place::B, Take::Value), leaf("a", Place::A, Take::Value)],
+            },
+        ],
+    };
+
+    /// What a document reported, text fragments joined.
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct Seen(Vec<String>);
+
+    impl Visit<Place> for Seen {
+        fn open(&mut self, field: Place) {
+            self.0.push(format!("{field:?} {{"));
+        }
+        fn close(&mut self, field: Place) {
+            self.0.push(format!("}} {field:?}"));
+        }
+        fn value(&mut self, field: Place, value: Value<'_>) {
+            self.0.push(format!("{field:?}={value:?}"));
+        }
+        fn text(&mut self, field: Place, fragment: &[u8]) {
+            let prefix = format!("{field:?}~");
+            let fragment: String = fragment.iter().map(|byte| format!("{byte:02x}")).collect();
+            match self.0.last_mut() {
+                Some(last) if last.starts_with(&prefix) => last.push_str(&fragment),
+                _ => self.0.push(prefix + &fragment),
+            }
+        }
+        fn document(&mut self) {
+            self.0.push("document".to_owned());
+        }
+    }
+
+    fn scan(pieces: &[&[u8]]) -> (Vec<String>, DocumentEnd) {
+        let mut scanner = Scanner::new(&SHAPE);
+        let mut seen = Seen::default();
+        for piece in pieces {
+            scanner.feed(piece, &mut seen);
+        }
+        let end = scanner.end(&mut seen);
+        (seen.0, end)
+    }
+
+    fn check(document: &str, expected: &[&str]) {
+        let (whole, end) = scan(&[document.as_bytes()]);
+        assert_eq!(whole, expected, "{document}");
+        let bytes: Vec<&[u8]> = document.as_bytes().chunks(1).collect();
+        assert_eq!(scan(&bytes), (whole, end), "byte by byte: {document}");
+    }
+
+    #[test]
+    fn fields_of_the_shape_are_reported_and_all_else_is_skipped() {
+        check(
+            r#" {"x":{"a":1,"s":"}\"]"},"a":12,"y":[1,[2],{"a":3}],"items":[{"b":"q","z":{}},{"b":null}],"w":"","a":true} "#,
+            &[
+                "A=Number(\"12\")",
+                "Item {",
+                "B=Text(\"q\")",
+                "} Item",
+                "Item {",
+                "B=Null",
+                "} Item",
+                "A=Bool(true)",
+                "document",
+            ],
+        );
+    }
+
+    #[test]
+    fn escapes_and_surrogate_pairs_decode_whatever_the_chunking() {
+        check(r#"{"a":"\u00e9\ud83d\ude00\n\"\/"}"#, &["A=Text(\"é😀\\n\\\"/\")", "document"]);
+        check(r#"{"\u0061":"\ud83dx\ud83d"}"#, &["A=Text(\"\u{fffd}x\u{fffd}\")", "document"]);
+        check(r#"{"text":"h\u00e9"}"#, &["Text~68c3a9", "document"]);
+    }
+
+    #[test]
+    fn documents_may_follow_each_other() {
+        check(
+            "{\"a\":1}\n{\"a\":2}\n[{\"a\":3}]\"s\" 4",
+            &[
+                "A=Number(\"1\")",
+                "document",
+                "A=Number(\"2\")",
+                "document",
+                "A=Number(\"3\")",
+                "document",
+                "document",
+                "document",
+            ],
+        );
+    }
+
+    #[test]
+    fn an_unfinished_document_is_truncated_and_garbage_is_malformed() {
+        for text in ["{", "{\"a\"", "{\"a\":1", "[", "{\"q\":[1,2", "\"abc", "{\"text\":\"ab\\"] {
+            assert_eq!(scan(&[text.as_bytes()]).1, DocumentEnd::Truncated, "{text}");
+        }
+        for text in ["<html>", "[DONE]", "{a:1}", "{\"a\":01x}", "{\"a\":nul}", "}", "{\"a\":\"\\x\"}", "{\"a\" 1}"] {
+            assert_eq!(scan(&[text.as_bytes()]).1, DocumentEnd::Malformed, "{text}");
+        }
+        for text in ["", " \n", "{}", "[]", "12", "null", "\"a\"", "{\"q\":{}}"] {
+            assert_eq!(scan(&[text.as_bytes()]).1, DocumentEnd::Clean, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_too_long_is_said_to_be_so_instead_of_being_cut() {
+        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(VALUE_MAX + 1));
+        check(&long, &["A=TooLong", "document"]);
+    }
+
+    #[test]
+    fn nesting_beyond_the_limit_is_skipped_in_bounded_memory() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let mut scanner = Scanner::new(&SHAPE);
+        scanner.feed(deep.as_bytes(), &mut Seen::default());
+        assert!(scanner.levels.capacity() <= 2 * DEPTH_MAX);
+        assert_eq!(scanner.end(&mut Seen::default()), DocumentEnd::Clean);
+    }
+
+    #[test]
+    fn counts_are_whole_and_not_negative() {
+        for (text, count) in [("0", Some(0)), ("12.0", Some(12)), ("1.5", None), ("-1", None), ("1e3", None)] {
+            assert_eq!(Value::Number(text).count(), count, "{text}");
+        }
+    }
+
+    /// What the scanner must report of a document, read off a parsed tree.
+    fn walk(value: &serde_json::Value, node: &'static Node<Place>, seen: &mut Seen) {
+        match value {
+            serde_json::Value::Array(items) => items.iter().for_each(|item| walk(item, node, seen)),
+            serde_json::Value::Object(object) => {
+                if node.take == Take::Object {
+                    seen.open(node.field);
+                }
+                for (key, value) in object {
+                    if let Some(node) = node.fields.iter().find(|node| node.key == key) {
+                        walk(value, node, seen);
+                    }
+                }
+                if node.take == Take::Object {
+                    seen.close(node.field);
+                }
+            }
+            serde_json::Value::String(text) if node.take == Take::Text && !text.is_empty() => {
+                seen.text(node.field, text.as_bytes());
+            }
+            serde_json::Value::String(text) if node.take == Take::Value => seen.value(node.field, Value::Text(text)),
+            serde_json::Value::Number(number) if node.take == Take::Value => {
+                seen.value(node.field, Value::Number(&number.to_string()));
+            }
+            serde_json::Value::Bool(value) if node.take == Take::Value => seen.value(node.field, Value::Bool(*value)),
+            serde_json::Value::Null if node.take == Take::Value => seen.value(node.field, Value::Null),
+            _ => {}
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = serde_json::Value> {
+        let scalar = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            "[ -~é😀\"\\\\\n]{0,12}".prop_map(Into::into),
+        ];
+        let key = prop_oneof![Just("a"), Just("b"), Just("text"), Just("items"), Just("x\"y")];
+        scalar.prop_recursive(5, 40, 5, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Into::into),
+                prop::collection::vec((key.clone(), inner), 0..5).prop_map(|pairs| {
+                    serde_json::Value::Object(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_scanner_reports_what_a_parsed_tree_holds(value in any_json(), pretty: bool, size in 1_usize..9) {
+            let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
+            let mut expected = Seen::default();
+            walk(&value, &SHAPE, &mut expected);
+            expected.0.push("document".to_owned());
+            let pieces: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
+            prop_assert_eq!(scan(&pieces), (expected.0, DocumentEnd::Clean));
+        }
+
+        #[test]
+        fn arbitrary_bytes_report_the_same_whatever_the_chunking(bytes: Vec<u8>, size in 1_usize..9) {
+            let pieces: Vec<&[u8]> = bytes.chunks(size).collect();
+            prop_assert_eq!(scan(&pieces), scan(&[&bytes]));
+        }
+    }
+}
