@@ -9,6 +9,9 @@
 //! an argument. [`meter`] alone wires the stages together, and is the place to start reading.
 #![forbid(unsafe_code)]
 
+pub mod dialect;
 pub mod frame;
 pub mod money;
+pub mod prompt;
+pub mod time;
 pub mod usage;

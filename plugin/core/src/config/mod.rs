@@ -1,0 +1,342 @@
+//! The configuration: as written (`raw`), read with every mistake at once (`read`), and as used ([`Config`]).
+//!
+//! Must not know: gateways; where the text comes from.
+
+pub mod raw;
+mod read;
+
+pub use read::ConfigError;
+
+use crate::attribution::{Dimension, Source, Sources};
+use crate::dialect::{Dialect, Route};
+use crate::head::RequestHead;
+use crate::limit::{Ceiling, Limit, Matching, Pattern};
+use crate::price::{Override, PriceBook, Rate, RateError};
+use crate::usage::{Bucket, PerBucket};
+use raw::{Decimal, FailureMode, HostChoice, Measure, RawConfig, RawLimit, RawPrice, RawRoute};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The configuration as used.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The gateway, where the operator says.
+    pub host: HostChoice,
+    /// Hold request headers until the body has been judged.
+    pub hold_headers: bool,
+    /// What happens to calls that cannot be judged.
+    pub failure_mode: FailureMode,
+    /// The largest request body that is read, in bytes.
+    pub max_request_bytes: usize,
+    /// Where attribution comes from.
+    pub sources: Sources,
+    /// Prices.
+    pub prices: PriceBook,
+    /// Limits.
+    pub limits: Vec<Limit>,
+    /// Dimensions that label metrics.
+    pub labels: Vec<Dimension>,
+    /// Values a label may have.
+    pub max_label_values: usize,
+    /// Write events to the log.
+    pub log_events: bool,
+    routes: Vec<RouteRule>,
+}
+
+/// A configured route, ready to match.
+#[derive(Clone, Debug)]
+struct RouteRule {
+    host: Option<Pattern>,
+    path_prefix: Option<String>,
+    dialect: Option<Dialect>,
+    provider: Option<String>,
+    ignore: bool,
+}
+
+impl Default for Config {
+    /// The configuration `{}`.
+    fn default() -> Self {
+        Compiler::default().compile(&RawConfig::default())
+    }
+}
+
+impl Config {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// Every mistake there is, each with path and hint.
+    pub fn parse(json: &[u8]) -> Result<Self, Vec<ConfigError>> {
+        let (raw, errors) = read::read(json);
+        let mut compiler = Compiler { errors };
+        let config = compiler.compile(&raw);
+        if compiler.errors.is_empty() { Ok(config) } else { Err(compiler.errors) }
+    }
+
+    /// The route of a request; `None` for traffic that is no LLM call.
+    #[must_use]
+    pub fn route(&self, head: &RequestHead<'_>) -> Option<Route> {
+        let detected = Route::detect(head.method, head.path, head.host);
+        let Some(rule) = self.routes.iter().find(|rule| rule.matches(head)) else { return detected };
+        if rule.ignore {
+            return None;
+        }
+        let dialect = rule.dialect.or(detected.as_ref().map(|route| route.dialect))?;
+        let provider =
+            rule.provider.clone().map(Cow::Owned).or_else(|| detected.and_then(|route| route.provider));
+        Some(Route { dialect, operation: dialect.operation(), provider })
+    }
+}
+
+impl RouteRule {
+    fn matches(&self, head: &RequestHead<'_>) -> bool {
+        let host = head.host.split(':').next().unwrap_or(head.host);
+        self.host.as_ref().is_none_or(|pattern| pattern.matches(host))
+            && self.path_prefix.as_deref().is_none_or(|prefix| head.path.starts_with(prefix))
+    }
+}
+
+/// Turns what is written into what is used, collecting mistakes.
+#[derive(Default)]
+struct Compiler {
+    errors: Vec<ConfigError>,
+}
+
+impl Compiler {
+    fn error(&mut self, path: String, problem: impl Into<String>, hint: impl Into<String>) {
+        self.errors.push(ConfigError { path, problem: problem.into(), hint: hint.into() });
+    }
+
+    fn compile(&mut self, raw: &RawConfig) -> Config {
+        if raw.hold_headers && matches!(raw.host, HostChoice::Kong | HostChoice::Apisix) {
+            self.error("hold_headers".to_owned(), "only Envoy can hold headers", "remove it, or set `host` to `envoy`");
+        }
+        if raw.metrics.max_values == 0 {
+            self.error("metrics.max_values".to_owned(), "0 would fold every value", "allow at least 1");
+        }
+        let overrides = raw.prices.iter().enumerate().map(|(index, price)| self.price(index, price)).collect();
+        Config {
+            host: raw.host,
+            hold_headers: raw.hold_headers,
+            failure_mode: raw.failure_mode,
+            max_request_bytes: usize::try_from(raw.max_request_bytes).unwrap_or(usize::MAX),
+            sources: sources(raw),
+            prices: PriceBook::with_overrides(overrides),
+            limits: self.limits(&raw.limits),
+            labels: raw.metrics.labels.clone(),
+            max_label_values: usize::try_from(raw.metrics.max_values).unwrap_or(usize::MAX),
+            log_events: raw.log_events,
+            routes: raw.routes.iter().enumerate().map(|(index, route)| self.route(index, route)).collect(),
+        }
+    }
+
+    fn route(&mut self, index: usize, raw: &RawRoute) -> RouteRule {
+        let dialect = raw.dialect.as_deref().and_then(|name| {
+            let known = Dialect::ALL.into_iter().find(|dialect| dialect.name() == name);
+            if known.is_none() {
+                let names = Dialect::ALL.map(|dialect| format!("`{}`", dialect.name())).join(", ");
+                let problem = format!("unknown dialect `{name}`");
+                self.error(format!("routes[{index}].dialect"), problem, format!("expected one of {names}"));
+            }
+            known
+        });
+        if raw.host.is_none() && raw.path_prefix.is_none() {
+            self.error(format!("routes[{index}]"), "matches every request", "give `host` or `path_prefix`");
+        }
+        RouteRule {
+            host: raw.host.as_deref().map(Pattern::new),
+            path_prefix: raw.path_prefix.clone(),
+            dialect,
+            provider: raw.provider.clone(),
+            ignore: raw.ignore,
+        }
+    }
+
+    fn price(&mut self, index: usize, raw: &RawPrice) -> Override {
+        if raw.model.is_empty() {
+            self.error(format!("prices[{index}].model"), "missing", "name a model, or a prefix like `gpt-4o*`");
+        }
+        let per_million = [
+            ("input_per_million", Bucket::InputUncached, &raw.input_per_million),
+            ("cache_read_per_million", Bucket::CacheRead, &raw.cache_read_per_million),
+            ("cache_write_per_million", Bucket::CacheWrite5m, &raw.cache_write_per_million),
+            ("cache_write_1h_per_million", Bucket::CacheWrite1h, &raw.cache_write_1h_per_million),
+            ("output_per_million", Bucket::Output, &raw.output_per_million),
+            ("reasoning_per_million", Bucket::Reasoning, &raw.reasoning_per_million),
+        ];
+        let mut tokens = PerBucket::from_fn(|_| None);
+        for (field, bucket, decimal) in per_million {
+            tokens.set(bucket, self.rate(&format!("prices[{index}].{field}"), decimal.as_ref(), Rate::per_million));
+        }
+        let path = format!("prices[{index}].requests_per_thousand");
+        let request = self.rate(&path, raw.requests_per_thousand.as_ref(), Rate::per_thousand);
+        if request.is_none() && tokens.iter().all(|(_, rate)| rate.is_none()) {
+            self.error(format!("prices[{index}]"), "no price given", "give at least `input_per_million`");
+        }
+        Override { provider: raw.provider.clone(), model: raw.model.clone(), tokens, web_search: None, request }
+    }
+
+    fn rate(
+        &mut self,
+        path: &str,
+        decimal: Option<&Decimal>,
+        parse: impl Fn(&str) -> Result<Rate, RateError>,
+    ) -> Option<Rate> {
+        match parse(&decimal?.0) {
+            Ok(rate) => Some(rate),
+            Err(error) => {
+                self.error(path.to_owned(), error.to_string(), "write dollars as a decimal like \"2.50\"");
+                None
+            }
+        }
+    }
+
+    fn limits(&mut self, raw: &[RawLimit]) -> Vec<Limit> {
+        let mut ids = BTreeSet::new();
+        let mut limits = Vec::new();
+        for (index, limit) in raw.iter().enumerate() {
+            if limit.id.is_empty() {
+                self.error(format!("limits[{index}].id"), "missing", "give the limit a name");
+            } else if !ids.insert(limit.id.as_str()) {
+                let problem = format!("`{}` is already the id of another limit", limit.id);
+                self.error(format!("limits[{index}].id"), problem, "give every limit a name of its own");
+            }
+            limits.extend(self.limit(index, limit));
+        }
+        limits
+    }
+
+    fn limit(&mut self, index: usize, raw: &RawLimit) -> Option<Limit> {
+        let path = format!("limits[{index}].limit");
+        let Some(Decimal(text)) = &raw.limit else {
+            self.error(path, "missing", "say how much is allowed");
+            return None;
+        };
+        let ceiling = match raw.measure {
+            Measure::InputTokens => text.parse().map(Ceiling::InputTokens).map_err(|_| "write a whole number of tokens"),
+            Measure::OutputTokens => {
+                text.parse().map(Ceiling::OutputTokens).map_err(|_| "write a whole number of tokens")
+            }
+            Measure::CostUsd => crate::money::Usd::parse(text)
+                .ok()
+                .filter(|usd| *usd >= crate::money::Usd::ZERO)
+                .map(Ceiling::Cost)
+                .ok_or("write dollars as a decimal like \"0.50\""),
+        };
+        match ceiling {
+            Ok(ceiling) => Some(Limit {
+                id: raw.id.clone(),
+                matching: Matching {
+                    model: raw.matching.model.as_deref().map(Pattern::new),
+                    provider: raw.matching.provider.as_deref().map(Pattern::new),
+                    attribution: raw
+                        .matching
+                        .attribution
+                        .iter()
+                        .map(|(dimension, value)| (*dimension, Pattern::new(value)))
+                        .collect(),
+                },
+                ceiling,
+                action: raw.action,
+            }),
+            Err(hint) => {
+                self.error(path, format!("`{text}` is not an amount of {}", raw.measure.unit()), hint);
+                None
+            }
+        }
+    }
+}
+
+fn sources(raw: &RawConfig) -> Sources {
+    let default = |dimension: Dimension| Source {
+        client_headers: dimension.default_headers().iter().map(|name| (*name).to_owned()).collect(),
+        ..Source::default()
+    };
+    let mut dimensions: BTreeMap<_, _> =
+        Dimension::ALL.into_iter().map(|dimension| (dimension, default(dimension))).collect();
+    for (dimension, source) in &raw.attribution {
+        let source = Source {
+            value: source.value.clone(),
+            gateway_headers: source.gateway_headers.clone(),
+            client_headers: source.headers.clone(),
+        };
+        dimensions.insert(*dimension, source);
+    }
+    Sources { dimensions, secret: raw.secret.clone() }
+}
+
+impl Measure {
+    const fn unit(self) -> &'static str {
+        match self {
+            Self::InputTokens | Self::OutputTokens => "tokens",
+            Self::CostUsd => "dollars",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(json: &str) -> Vec<String> {
+        Config::parse(json.as_bytes()).err().unwrap_or_default().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn no_configuration_and_an_empty_one_are_valid() {
+        assert_eq!(errors(""), [""; 0]);
+        assert_eq!(errors("{}"), [""; 0]);
+    }
+
+    #[test]
+    fn five_mistakes_give_five_errors_with_path_and_hint() {
+        let json = r#"{
+            "failure_mod": "open",
+            "max_request_bytes": "big",
+            "prices": [{"model": "m", "input_per_million": "1,5"}],
+            "limits": [
+                {"id": "a", "measure": "input_token", "limit": 5},
+                {"id": "b", "measure": "cost_usd", "limit": "free"}
+            ]
+        }"#;
+        assert_eq!(
+            errors(json),
+            [
+                "failure_mod: unknown field `failure_mod`; did you mean `failure_mode`?",
+                "max_request_bytes: invalid type: string \"big\"; expected u64",
+                "limits[0].measure: unknown variant `input_token`; did you mean `input_tokens`?",
+                "prices[0].input_per_million: `1,5` is not a decimal number; write dollars like \"2.50\"; write dollars as a decimal like \"2.50\"",
+                "limits[1].limit: `free` is not an amount of dollars; write dollars as a decimal like \"0.50\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn mistakes_behind_a_mistaken_item_keep_the_index_they_were_written_with() {
+        let json = r#"{"limits": [7, {"id": "a", "limit": 1}, {"id": "b", "limits": 1}, true, {"id": "c"}]}"#;
+        let paths: Vec<_> =
+            errors(json).iter().map(|error| error.split(':').next().unwrap_or_default().to_owned()).collect();
+        assert_eq!(paths, ["limits[0]", "limits[2].limits", "limits[3]", "limits[2].limit", "limits[4].limit"]);
+    }
+
+    #[test]
+    fn text_that_is_no_json_is_one_error_that_says_where() {
+        assert!(errors("{\"host\": }").first().is_some_and(|error| error.contains("line 1")));
+        assert_eq!(errors("[1]").len(), 1);
+    }
+
+    #[test]
+    fn a_route_overrides_what_the_path_says() {
+        let config = Config::parse(
+            br#"{"routes": [
+                {"host": "*.internal", "path_prefix": "/llm", "dialect": "anthropic_messages", "provider": "aws.bedrock"},
+                {"path_prefix": "/v1/chat", "ignore": true}
+            ]}"#,
+        )
+        .expect("a valid configuration");
+        let head = |host, path| RequestHead { method: "POST", path, host, ..RequestHead::default() };
+        let route = config.route(&head("a.internal:8080", "/llm/x")).expect("a route");
+        assert_eq!((route.dialect, route.provider.as_deref()), (Dialect::AnthropicMessages, Some("aws.bedrock")));
+        assert_eq!(config.route(&head("b", "/v1/chat/completions")), None);
+        assert_eq!(config.route(&head("b", "/v1/models")), None);
+    }
+}

@@ -1,0 +1,260 @@
+//! The configuration as written: the JSON that operators give the gateway.
+//!
+//! The doc comments are the reference: the JSON Schema (`tollgate schema`) is generated from these types.
+//! Invariants: unknown fields are errors everywhere; every field has a default, so `{}` is valid and useful.
+//! Must not know: what the values mean; `compiled` decides.
+
+use crate::attribution::Dimension;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Configuration of the Tollgate filter. `{}` meters every known provider and blocks nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct RawConfig {
+    /// The gateway that runs the filter. `auto` finds out by itself.
+    pub host: HostChoice,
+    /// Hold request headers until the body has been judged, so that a denied call never reaches upstream. Only on
+    /// Envoy, and only where the filter's `allow_on_headers_stop_iteration` is set: without it calls would hang.
+    pub hold_headers: bool,
+    /// What happens to a call that Tollgate cannot judge (an unreadable or unknown body): `open` forwards it and
+    /// says so in event and metric, `closed` refuses it.
+    pub failure_mode: FailureMode,
+    /// Request bodies above this many bytes are not read; such a call is metered from its response alone.
+    pub max_request_bytes: u64,
+    /// Which calls are LLM calls, beyond those recognised by their path. The first match counts.
+    pub routes: Vec<RawRoute>,
+    /// Where the values of each dimension come from, replacing its default headers.
+    pub attribution: BTreeMap<Dimension, RawSource>,
+    /// The secret that API keys are hashed with. Give every gateway of a fleet the same one.
+    pub secret: String,
+    /// Prices that replace the built-in list for the models they name. The first match counts.
+    pub prices: Vec<RawPrice>,
+    /// Limits on calls. All that match a call apply.
+    pub limits: Vec<RawLimit>,
+    /// Metrics.
+    pub metrics: RawMetrics,
+    /// Write every event to the gateway's log, as one line `tollgate event {...}`.
+    pub log_events: bool,
+}
+
+impl Default for RawConfig {
+    fn default() -> Self {
+        Self {
+            host: HostChoice::Auto,
+            hold_headers: false,
+            failure_mode: FailureMode::Open,
+            max_request_bytes: 32 * 1024 * 1024,
+            routes: Vec::new(),
+            attribution: BTreeMap::new(),
+            secret: String::new(),
+            prices: Vec::new(),
+            limits: Vec::new(),
+            metrics: RawMetrics::default(),
+            log_events: true,
+        }
+    }
+}
+
+/// A gateway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum HostChoice {
+    /// Found out at the first request.
+    #[default]
+    Auto,
+    /// Envoy, and what is built on it.
+    Envoy,
+    /// Kong.
+    Kong,
+    /// Apache APISIX.
+    Apisix,
+}
+
+/// What happens when Tollgate itself fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum FailureMode {
+    /// The call goes on unmetered, and the event says so.
+    #[default]
+    Open,
+    /// The call is refused.
+    Closed,
+}
+
+/// A rule that makes requests LLM calls, or keeps them from being taken for one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct RawRoute {
+    /// The host without port; `*.example.com` matches every subdomain. Any host when absent.
+    pub host: Option<String>,
+    /// The start of the path. Any path when absent.
+    pub path_prefix: Option<String>,
+    /// The wire format; by the path when absent.
+    pub dialect: Option<String>,
+    /// The provider whose prices apply, by its OpenTelemetry name (`openai`, `aws.bedrock`) or the price list's.
+    pub provider: Option<String>,
+    /// Leave these requests alone.
+    pub ignore: bool,
+}
+
+/// Where the value of one dimension comes from; the strongest source that has a value counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct RawSource {
+    /// A fixed value; no header is read then.
+    pub value: Option<String>,
+    /// Headers that only the gateway sets (after authentication), strongest first. They outrank the client's.
+    pub gateway_headers: Vec<String>,
+    /// Headers of the client, strongest first.
+    pub headers: Vec<String>,
+}
+
+/// Prices for the models it names. Amounts are dollars, as decimal strings (`"2.50"`) or numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct RawPrice {
+    /// A model's name, or the start of names followed by `*`: `gpt-4o*`.
+    pub model: String,
+    /// Only at this provider; everywhere when absent.
+    pub provider: Option<String>,
+    /// Dollars per million uncached input tokens.
+    pub input_per_million: Option<Decimal>,
+    /// Dollars per million input tokens read from a prompt cache; the input price when absent.
+    pub cache_read_per_million: Option<Decimal>,
+    /// Dollars per million input tokens written to a prompt cache for five minutes; the input price when absent.
+    pub cache_write_per_million: Option<Decimal>,
+    /// Dollars per million input tokens written to a prompt cache for one hour; the five-minute price when absent.
+    pub cache_write_1h_per_million: Option<Decimal>,
+    /// Dollars per million output tokens.
+    pub output_per_million: Option<Decimal>,
+    /// Dollars per million reasoning tokens; the output price when absent.
+    pub reasoning_per_million: Option<Decimal>,
+    /// Dollars per thousand requests.
+    pub requests_per_thousand: Option<Decimal>,
+}
+
+/// A limit on what one call may consume.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct RawLimit {
+    /// The name that events, metrics and refusals give.
+    pub id: String,
+    /// Only calls whose values match; `*` at the end matches any rest. All calls when empty.
+    #[serde(rename = "match")]
+    pub matching: RawMatch,
+    /// What is measured.
+    pub measure: Measure,
+    /// Over what it is measured.
+    pub per: Per,
+    /// The most that is allowed: tokens, or dollars as a decimal string.
+    pub limit: Option<Decimal>,
+    /// What happens beyond it.
+    pub action: Action,
+}
+
+/// Which calls a limit applies to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct RawMatch {
+    /// The requested model.
+    pub model: Option<String>,
+    /// The provider, by its OpenTelemetry name.
+    pub provider: Option<String>,
+    /// Values of dimensions.
+    pub attribution: BTreeMap<Dimension, String>,
+}
+
+/// What a limit measures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// Input tokens, as counted before forwarding.
+    #[default]
+    InputTokens,
+    /// The most output tokens the request allows.
+    OutputTokens,
+    /// Dollars: the counted input and the most output the request allows, at list price.
+    CostUsd,
+}
+
+/// Over what a limit measures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Per {
+    /// Each call on its own.
+    #[default]
+    Call,
+}
+
+/// What happens to a call beyond a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Nothing; event and metric say what would have been refused.
+    Observe,
+    /// The call is refused.
+    #[default]
+    Deny,
+}
+
+/// What metrics are labelled with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct RawMetrics {
+    /// Dimensions that become labels, beside the model.
+    pub labels: Vec<Dimension>,
+    /// How many values a label may have; later ones are counted as `other`.
+    pub max_values: u32,
+}
+
+impl Default for RawMetrics {
+    fn default() -> Self {
+        Self { labels: vec![Dimension::App, Dimension::Team], max_values: 100 }
+    }
+}
+
+/// A decimal number, kept as text so that no digit is lost. Written as a string or a number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transparent))]
+pub struct Decimal(#[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[0-9]+(\.[0-9]+)?$")))] pub String);
+
+impl<'de> Deserialize<'de> for Decimal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Decimal;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a decimal, as a string like \"2.50\" or a number")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Decimal, E> {
+                Ok(Decimal(text.to_owned()))
+            }
+            fn visit_u64<E>(self, number: u64) -> Result<Decimal, E> {
+                Ok(Decimal(number.to_string()))
+            }
+            fn visit_i64<E>(self, number: i64) -> Result<Decimal, E> {
+                Ok(Decimal(number.to_string()))
+            }
+            // The shortest decimal that reads back as the same number is what was written.
+            fn visit_f64<E>(self, number: f64) -> Result<Decimal, E> {
+                Ok(Decimal(number.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}

@@ -1,0 +1,149 @@
+//! From text to the configuration as written, with every mistake found, not only the first.
+//!
+//! The value is decoded again and again: each mistake is noted with its path, taken out, and the rest decoded,
+//! until nothing is left to complain about. So one set of types serves decoding, schema and error messages.
+//! Must not know: what the values mean.
+
+use super::raw::RawConfig;
+use serde_json::Value;
+use serde_path_to_error::{Path, Segment};
+use std::fmt;
+
+/// A mistake in a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    /// Where: `limits[2].measure`; empty for the whole.
+    pub path: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = if self.path.is_empty() { "configuration" } else { &self.path };
+        write!(f, "{path}: {}; {}", self.problem, self.hint)
+    }
+}
+
+/// More mistakes than anyone wants to read at once.
+const ERRORS_MAX: usize = 100;
+
+/// Decodes JSON into the configuration as written, without the parts that are mistaken, and all mistakes.
+pub(super) fn read(json: &[u8]) -> (RawConfig, Vec<ConfigError>) {
+    // A gateway passes no configuration at all as no bytes.
+    let json = if json.trim_ascii().is_empty() { b"{}" } else { json };
+    let mut value: Value = match serde_json::from_slice(json) {
+        Ok(value) => value,
+        Err(error) => {
+            let hint = format!("correct the syntax at line {}, column {}", error.line(), error.column());
+            return (RawConfig::default(), vec![ConfigError { path: String::new(), problem: error.to_string(), hint }]);
+        }
+    };
+    let mut errors = Vec::new();
+    let mut removed = Vec::new();
+    while errors.len() < ERRORS_MAX {
+        let (path, error) = match serde_path_to_error::deserialize::<_, RawConfig>(&value) {
+            Ok(config) => return (config, errors),
+            Err(error) => (error.path().clone(), error.into_inner().to_string()),
+        };
+        let mut place = Place::of(&path);
+        if let Some(unknown) = error.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next())
+            && place.0.last() != Some(&Step::Key(unknown.to_owned()))
+        {
+            place.0.push(Step::Key(unknown.to_owned()));
+        }
+        errors.push(ConfigError { path: place.as_written(&removed), problem: problem(&error), hint: hint(&error) });
+        if !place.take_out(&mut value) {
+            break;
+        }
+        removed.push(place);
+    }
+    (RawConfig::default(), errors)
+}
+
+/// serde's message without the list of alternatives, which the hint gives.
+fn problem(error: &str) -> String {
+    error.split(", expected").next().unwrap_or(error).to_owned()
+}
+
+fn hint(error: &str) -> String {
+    let Some((problem, expected)) = error.split_once(", expected ") else {
+        return "see `tollgate schema` for the fields and their types".to_owned();
+    };
+    let wrong = problem.split('`').nth(1).unwrap_or_default();
+    let known = expected.split('`').skip(1).step_by(2);
+    match known.min_by_key(|name| strsim::levenshtein(name, wrong)).filter(|name| is_close(name, wrong)) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("expected {expected}"),
+    }
+}
+
+fn is_close(name: &str, wrong: &str) -> bool {
+    strsim::levenshtein(name, wrong) <= name.len().max(wrong.len()).div_ceil(3)
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+/// A place in the value as it is now, with earlier mistakes already taken out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place(Vec<Step>);
+
+impl Place {
+    fn of(path: &Path) -> Self {
+        let step = |segment: &Segment| match segment {
+            Segment::Seq { index } => Some(Step::Index(*index)),
+            Segment::Map { key } => Some(Step::Key(key.clone())),
+            Segment::Enum { variant } => Some(Step::Key(variant.clone())),
+            Segment::Unknown => None,
+        };
+        Self(path.iter().filter_map(step).collect())
+    }
+
+    /// Removes what is there from `value`; `false` when nothing is.
+    fn take_out(&self, value: &mut Value) -> bool {
+        let Some((last, way)) = self.0.split_last() else { return false };
+        let container = way.iter().try_fold(value, |value, step| match step {
+            Step::Key(key) => value.get_mut(key),
+            Step::Index(index) => value.get_mut(*index),
+        });
+        match (container, last) {
+            (Some(Value::Object(object)), Step::Key(key)) => object.remove(key).is_some(),
+            (Some(Value::Array(array)), Step::Index(index)) if *index < array.len() => {
+                array.remove(*index);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The place in the text: indices behind removed items count those items again.
+    fn as_written(&self, removed: &[Self]) -> String {
+        let mut steps = self.0.clone();
+        for earlier in removed.iter().rev() {
+            let Some((Step::Index(gone), way)) = earlier.0.split_last() else { continue };
+            if !steps.starts_with(way) {
+                continue;
+            }
+            if let Some(Step::Index(index)) = steps.get_mut(way.len())
+                && *index >= *gone
+            {
+                *index = index.saturating_add(1);
+            }
+        }
+        let mut text = String::new();
+        for step in &steps {
+            match step {
+                Step::Index(index) => text.push_str(&format!("[{index}]")),
+                Step::Key(key) if text.is_empty() => text.push_str(key),
+                Step::Key(key) => text.push_str(&format!(".{key}")),
+            }
+        }
+        text
+    }
+}

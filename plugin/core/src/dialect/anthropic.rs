@@ -1,0 +1,421 @@
+//! Anthropic Messages.
+//!
+//! `input_tokens` excludes what the cache served and took. A stream states usage in `message_start` and again,
+//! cumulatively, in `message_delta`: a field that is present replaces the earlier value, one that is absent keeps
+//! it, nothing is ever added up. Only `message_start` splits cache writes by lifetime. `iterations` lists every
+//! pass over the model, among them compactions and advisors that the totals leave out, each with its own model:
+//! where it is present, the call is the sum of its iterations.
+//! Must not know: prices; how other dialects count.
+#![deny(clippy::arithmetic_side_effects)]
+
+use super::object::{boolean, count, items, member, members, string};
+use super::{Answer, ProviderError, Request, UsagePart, Wire, note, object, path, text, value};
+use crate::frame::json::{Node, Value, Visit};
+use crate::prompt::{Component, Element, Kind, Piece};
+use crate::usage::{Bucket, Usage};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
+    let (mut system, mut tools, mut messages) = (None, None, None);
+    let is_object = members(json, |key, value| match &*key {
+        "model" => request.model = string(value),
+        "stream" => request.stream = boolean(value).unwrap_or(false),
+        "max_tokens" => request.max_output_tokens = count(value),
+        "metadata" => request.end_user = member(value.get(), "user_id").and_then(string),
+        "speed" => request.speed = string(value),
+        "system" => system = Some(value),
+        "tools" => tools = Some(value),
+        "messages" => messages = Some(value),
+        _ => {}
+    });
+    // The order in which the provider caches: tools, system, messages.
+    if let Some(tools) = tools {
+        items(tools.get(), |tool| {
+            let name = member(tool.get(), "name").and_then(string);
+            request.elements.push(Element { component: Component::Tools, kind: Kind::Tool, name, raw: tool });
+        });
+    }
+    if let Some(system) = system {
+        let block = |raw| Element { component: Component::System, kind: Kind::Message, name: None, raw };
+        if !items(system.get(), |raw| request.elements.push(block(raw))) {
+            request.elements.push(block(system));
+        }
+    }
+    if let Some(messages) = messages {
+        let mut conversation = Vec::new();
+        items(messages.get(), |message| conversation.push(classify(message)));
+        Element::mark_user(&mut conversation);
+        request.elements.append(&mut conversation);
+    }
+    is_object
+}
+
+/// A message of the user that holds nothing but tool results is a tool's, not the user's.
+fn classify(message: &RawValue) -> Element<'_> {
+    let (mut role, mut content) = (None, None);
+    members(message.get(), |key, value| match &*key {
+        "role" => role = string(value),
+        "content" => content = Some(value),
+        _ => {}
+    });
+    let (mut blocks, mut results) = (0_u64, 0_u64);
+    if let Some(content) = content {
+        items(content.get(), |block| {
+            let kind = member(block.get(), "type").and_then(string);
+            blocks = blocks.saturating_add(1);
+            results = results.saturating_add(u64::from(kind.as_deref() == Some("tool_result")));
+        });
+    }
+    let (component, kind) = match role.as_deref() {
+        Some("system") => (Component::System, Kind::Message),
+        Some("user") if blocks > 0 && blocks == results => (Component::History, Kind::ToolResult),
+        Some("user") => (Component::User, Kind::Message),
+        _ => (Component::History, Kind::Message),
+    };
+    Element { component, kind, name: None, raw: message }
+}
+
+pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
+    if element.kind == Kind::Tool {
+        return piece(Piece::Text(Cow::Borrowed(element.raw.get())));
+    }
+    // A system prompt is a string or a block; a message has content.
+    match member(element.raw.get(), "content") {
+        Some(content) => {
+            piece(Piece::Framing(4));
+            read_content(content, piece);
+        }
+        None => match string(element.raw) {
+            Some(text) => piece(Piece::Text(text)),
+            None => read_block(element.raw, piece),
+        },
+    }
+}
+
+fn read_content<'a>(content: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
+    match string(content) {
+        Some(text) => piece(Piece::Text(text)),
+        None => _ = items(content.get(), |block| read_block(block, piece)),
+    }
+}
+
+/// Text, thinking, tool use with its input, tool results with content of their own; the rest is media.
+fn read_block<'a>(block: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
+    let mut is_text = false;
+    members(block.get(), |key, value| match &*key {
+        "text" | "thinking" | "name" => {
+            is_text = true;
+            string(value).into_iter().for_each(|text| piece(Piece::Text(text)));
+        }
+        "input" => {
+            is_text = true;
+            piece(Piece::Text(Cow::Borrowed(value.get())));
+        }
+        "content" => {
+            is_text = true;
+            read_content(value, piece);
+        }
+        _ => {}
+    });
+    if !is_text {
+        piece(Piece::Media);
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Field {
+    Other,
+    Type,
+    Id,
+    Model,
+    StopReason,
+    Delivered,
+    ToolName,
+    Usage,
+    Input,
+    CacheRead,
+    CacheWrite,
+    CacheWrite5m,
+    CacheWrite1h,
+    Output,
+    Thinking,
+    WebSearches,
+    ServiceTier,
+    Speed,
+    InferenceGeo,
+    Iteration,
+    IterationType,
+    IterationModel,
+    Error,
+    ErrorKind,
+}
+
+const CACHE_CREATION: Node<Field> = path(
+    "cache_creation",
+    Field::Other,
+    &[value("ephemeral_5m_input_tokens", Field::CacheWrite5m), value("ephemeral_1h_input_tokens", Field::CacheWrite1h)],
+);
+const OUTPUT_DETAILS: Node<Field> =
+    path("output_tokens_details", Field::Other, &[value("thinking_tokens", Field::Thinking)]);
+
+const USAGE: Node<Field> = object(
+    "usage",
+    Field::Usage,
+    &[
+        value("input_tokens", Field::Input),
+        value("cache_read_input_tokens", Field::CacheRead),
+        value("cache_creation_input_tokens", Field::CacheWrite),
+        CACHE_CREATION,
+        value("output_tokens", Field::Output),
+        OUTPUT_DETAILS,
+        path("server_tool_use", Field::Other, &[value("web_search_requests", Field::WebSearches)]),
+        value("service_tier", Field::ServiceTier),
+        value("speed", Field::Speed),
+        value("inference_geo", Field::InferenceGeo),
+        object(
+            "iterations",
+            Field::Iteration,
+            &[
+                value("type", Field::IterationType),
+                value("model", Field::IterationModel),
+                value("input_tokens", Field::Input),
+                value("cache_read_input_tokens", Field::CacheRead),
+                value("cache_creation_input_tokens", Field::CacheWrite),
+                CACHE_CREATION,
+                value("output_tokens", Field::Output),
+                OUTPUT_DETAILS,
+            ],
+        ),
+    ],
+);
+
+const MESSAGE: &[Node<Field>] =
+    &[value("id", Field::Id), value("model", Field::Model), value("stop_reason", Field::StopReason), USAGE];
+
+/// Counts as Anthropic states them; `None` where a field was never present.
+#[derive(Clone, Debug, Default)]
+struct Counts {
+    /// The kind of an iteration (`message`, `compaction`, `advisor_message`).
+    kind: String,
+    model: Option<String>,
+    input: Option<u64>,
+    cache_read: Option<u64>,
+    cache_write: Option<u64>,
+    cache_write_5m: Option<u64>,
+    cache_write_1h: Option<u64>,
+    output: Option<u64>,
+    thinking: Option<u64>,
+}
+
+impl Counts {
+    fn set(&mut self, field: Field, value: Value<'_>) {
+        let place = match field {
+            Field::Input => &mut self.input,
+            Field::CacheRead => &mut self.cache_read,
+            Field::CacheWrite => &mut self.cache_write,
+            Field::CacheWrite5m => &mut self.cache_write_5m,
+            Field::CacheWrite1h => &mut self.cache_write_1h,
+            Field::Output => &mut self.output,
+            Field::Thinking => &mut self.thinking,
+            _ => return,
+        };
+        *place = value.count().or(*place);
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (place, value) in [
+            (&mut self.input, other.input),
+            (&mut self.cache_read, other.cache_read),
+            (&mut self.cache_write, other.cache_write),
+            (&mut self.cache_write_5m, other.cache_write_5m),
+            (&mut self.cache_write_1h, other.cache_write_1h),
+            (&mut self.output, other.output),
+            (&mut self.thinking, other.thinking),
+        ] {
+            *place = Some(place.unwrap_or(0).saturating_add(value.unwrap_or(0)));
+        }
+    }
+
+    fn buckets(&self) -> Usage {
+        let mut usage = Usage::default();
+        usage.set(Bucket::InputUncached, self.input.unwrap_or(0));
+        usage.set(Bucket::CacheRead, self.cache_read.unwrap_or(0));
+        let (short, long) = self.cache_writes();
+        usage.set(Bucket::CacheWrite5m, short);
+        usage.set(Bucket::CacheWrite1h, long);
+        let output = self.output.unwrap_or(0);
+        let thinking = self.thinking.unwrap_or(0).min(output);
+        usage.set(Bucket::Reasoning, thinking);
+        usage.set(Bucket::Output, output.saturating_sub(thinking));
+        usage
+    }
+
+    /// Cache writes for five minutes and for one hour. The total may have grown since it was split: what the
+    /// split does not cover was written as long as the rest, or for five minutes where the split holds both.
+    fn cache_writes(&self) -> (u64, u64) {
+        let (short, long) = (self.cache_write_5m.unwrap_or(0), self.cache_write_1h.unwrap_or(0));
+        let total = self.cache_write.unwrap_or_else(|| short.saturating_add(long));
+        let long = if short == 0 && long > 0 { total } else { long.min(total) };
+        (total.saturating_sub(long), long)
+    }
+}
+
+/// Collects what a message says, whole or streamed.
+#[derive(Debug, Default)]
+pub(super) struct Response {
+    answer: Answer,
+    totals: Counts,
+    iterations: Vec<Counts>,
+    /// The item of `iterations` being read.
+    iteration: Option<Counts>,
+    /// The `usage` being read has listed an iteration, so those of an earlier one are gone.
+    listed: bool,
+    /// Some count was stated.
+    stated: bool,
+    web_searches: u64,
+}
+
+/// More passes than one call makes; further ones are added to the last.
+const ITERATIONS_MAX: usize = 256;
+
+impl Wire for Response {
+    type Field = Field;
+    const SHAPE: &'static Node<Field> = &path(
+        "",
+        Field::Other,
+        &[
+            value("type", Field::Type),
+            // A message that is not streamed stands at the top.
+            value("id", Field::Id),
+            value("model", Field::Model),
+            value("stop_reason", Field::StopReason),
+            USAGE,
+            path(
+                "content",
+                Field::Other,
+                &[value("name", Field::ToolName), text("text", Field::Delivered), text("thinking", Field::Delivered)],
+            ),
+            path("message", Field::Other, MESSAGE),
+            path("content_block", Field::Other, &[value("name", Field::ToolName), text("text", Field::Delivered)]),
+            path(
+                "delta",
+                Field::Other,
+                &[
+                    value("stop_reason", Field::StopReason),
+                    text("text", Field::Delivered),
+                    text("thinking", Field::Delivered),
+                    text("partial_json", Field::Delivered),
+                ],
+            ),
+            object("error", Field::Error, &[value("type", Field::ErrorKind)]),
+        ],
+    );
+
+    fn answer(&self) -> &Answer {
+        &self.answer
+    }
+
+    fn usage(&self) -> Option<Vec<UsagePart>> {
+        if !self.stated {
+            return None;
+        }
+        let passes = match self.iterations.as_slice() {
+            [] => std::slice::from_ref(&self.totals),
+            iterations => iterations,
+        };
+        let mut parts: Vec<UsagePart> =
+            passes.iter().map(|pass| UsagePart { model: pass.model.clone(), usage: pass.buckets() }).collect();
+        if let Some(first) = parts.first_mut() {
+            first.usage.web_searches = self.web_searches;
+        }
+        self.book_thinking(&mut parts);
+        Some(parts)
+    }
+}
+
+impl Response {
+    /// The totals state how much of the output was thought; iterations do not. Books it to the passes that the
+    /// totals cover.
+    fn book_thinking(&self, parts: &mut [UsagePart]) {
+        let mut thinking = match self.iterations.as_slice() {
+            [] => 0,
+            _ => self.totals.thinking.unwrap_or(0),
+        };
+        for (part, _) in parts.iter_mut().zip(&self.iterations).filter(|(_, pass)| pass.kind == "message") {
+            let visible = part.usage.get(Bucket::Output);
+            let thought = thinking.min(visible);
+            part.usage.set(Bucket::Reasoning, part.usage.get(Bucket::Reasoning).saturating_add(thought));
+            part.usage.set(Bucket::Output, visible.saturating_sub(thought));
+            thinking = thinking.saturating_sub(thought);
+        }
+    }
+
+    /// The counts that a field of `usage` belongs to.
+    fn counts(&mut self) -> &mut Counts {
+        self.iteration.as_mut().unwrap_or(&mut self.totals)
+    }
+
+    fn iteration_ends(&mut self) {
+        let Some(iteration) = self.iteration.take() else { return };
+        if !std::mem::replace(&mut self.listed, true) {
+            self.iterations.clear();
+        }
+        let is_full = self.iterations.len() >= ITERATIONS_MAX;
+        match self.iterations.last_mut().filter(|_| is_full) {
+            Some(last) => last.add(&iteration),
+            None => self.iterations.push(iteration),
+        }
+    }
+}
+
+impl Visit<Field> for Response {
+    fn open(&mut self, field: Field) {
+        match field {
+            Field::Usage => self.listed = false,
+            Field::Iteration => self.iteration = Some(Counts::default()),
+            Field::Error => self.answer.error = Some(ProviderError::default()),
+            _ => {}
+        }
+    }
+
+    fn close(&mut self, field: Field) {
+        if matches!(field, Field::Iteration) {
+            self.iteration_ends();
+        }
+    }
+
+    fn value(&mut self, field: Field, value: Value<'_>) {
+        let answer = &mut self.answer;
+        match field {
+            Field::Type => answer.terminal |= value.text() == Some("message_stop"),
+            Field::Id => note(&mut answer.id, value),
+            Field::Model => note(&mut answer.model, value),
+            Field::StopReason => {
+                note(&mut answer.finish_reason, value);
+                answer.terminal |= answer.finish_reason.is_some();
+            }
+            Field::ServiceTier => note(&mut answer.service_tier, value),
+            Field::Speed => note(&mut answer.speed, value),
+            Field::InferenceGeo => note(&mut answer.inference_geo, value),
+            Field::WebSearches => self.web_searches = value.count().unwrap_or(self.web_searches),
+            Field::ToolName => value.text().into_iter().for_each(|name| answer.called(name)),
+            Field::ErrorKind => {
+                if let Some(error) = &mut answer.error {
+                    note(&mut error.kind, value);
+                }
+            }
+            Field::IterationType => self.counts().kind = value.text().unwrap_or_default().to_owned(),
+            Field::IterationModel => note(&mut self.counts().model, value),
+            Field::Other | Field::Delivered | Field::Usage | Field::Iteration | Field::Error => {}
+            counted => {
+                self.stated |= value.count().is_some();
+                self.counts().set(counted, value);
+            }
+        }
+    }
+
+    fn text(&mut self, _field: Field, fragment: &[u8]) {
+        self.answer.delivered.push(fragment);
+    }
+}

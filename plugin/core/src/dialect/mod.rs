@@ -1,0 +1,404 @@
+//! Wire formats: which dialect a call speaks, what its request asks for, what its response reports.
+//!
+//! One file per dialect holds both directions. A request is read whole and borrowed from; a response is read in
+//! pieces through a shape. What a provider means by its counts is settled here, once: everything behind this
+//! module sees disjoint buckets.
+//! Must not know: prices, limits, gateways.
+
+mod anthropic;
+mod object;
+mod openai;
+mod openai_chat;
+mod openai_responses;
+
+use crate::frame::json::{Node, Value, Visit};
+use crate::frame::{Documents, Wellformedness};
+use crate::prompt::{Element, Piece};
+use crate::usage::Usage;
+use std::borrow::Cow;
+
+/// A wire format of requests and responses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// OpenAI Chat Completions, `/v1/chat/completions`, and its many imitators.
+    OpenaiChat,
+    /// OpenAI Responses, `/v1/responses`.
+    OpenaiResponses,
+    /// Anthropic Messages, `/v1/messages`.
+    AnthropicMessages,
+}
+
+/// What a call does, by the names of OTel's `gen_ai.operation.name`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// A conversation turn.
+    Chat,
+}
+
+/// Where a call goes, as far as its head tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The wire format.
+    pub dialect: Dialect,
+    /// What the call does.
+    pub operation: Operation,
+    /// The provider (OTel `gen_ai.provider.name`), where the host or the configuration tells.
+    pub provider: Option<Cow<'static, str>>,
+}
+
+impl Dialect {
+    /// Every dialect.
+    pub const ALL: [Self; 3] = [Self::OpenaiChat, Self::OpenaiResponses, Self::AnthropicMessages];
+
+    /// The name used in events, metrics and the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OpenaiChat => "openai_chat",
+            Self::OpenaiResponses => "openai_responses",
+            Self::AnthropicMessages => "anthropic_messages",
+        }
+    }
+
+    /// The provider that defined the dialect; said of a call when nothing else tells.
+    #[must_use]
+    pub const fn default_provider(self) -> &'static str {
+        match self {
+            Self::OpenaiChat | Self::OpenaiResponses => "openai",
+            Self::AnthropicMessages => "anthropic",
+        }
+    }
+
+    /// What a call in this dialect does.
+    #[must_use]
+    pub const fn operation(self) -> Operation {
+        match self {
+            Self::OpenaiChat | Self::OpenaiResponses | Self::AnthropicMessages => Operation::Chat,
+        }
+    }
+
+    /// The dialect of a request that creates something billed; `None` for all other traffic.
+    ///
+    /// Paths end alike whatever a gateway or a cloud puts in front of them (`/openai/deployments/D/...`).
+    #[must_use]
+    pub fn of_path(method: &str, path: &str) -> Option<Self> {
+        if !method.eq_ignore_ascii_case("POST") {
+            return None;
+        }
+        let path = path.split(['?', '#']).next().unwrap_or(path).trim_end_matches('/');
+        [
+            ("/chat/completions", Self::OpenaiChat),
+            ("/v1/responses", Self::OpenaiResponses),
+            ("/openai/responses", Self::OpenaiResponses),
+            ("/v1/messages", Self::AnthropicMessages),
+        ]
+        .into_iter()
+        .find_map(|(ending, dialect)| path.ends_with(ending).then_some(dialect))
+    }
+
+    /// Reads a request body.
+    ///
+    /// # Errors
+    /// [`RequestError`] when the body is not one JSON object.
+    pub fn read_request(self, body: &[u8]) -> Result<Request<'_>, RequestError> {
+        let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
+        let json = std::str::from_utf8(body).map_err(|error| RequestError::NotUtf8 { at: error.valid_up_to() })?;
+        if json.trim().is_empty() {
+            return Err(RequestError::Empty);
+        }
+        let mut request = Request::default();
+        let is_object = match self {
+            Self::OpenaiChat => openai_chat::read_request(json, &mut request),
+            Self::OpenaiResponses => openai_responses::read_request(json, &mut request),
+            Self::AnthropicMessages => anthropic::read_request(json, &mut request),
+        };
+        match is_object {
+            true => Ok(request),
+            false if object::is_json(json) => Err(RequestError::NotAnObject),
+            false => Err(RequestError::NotJson),
+        }
+    }
+
+    /// Calls `piece` with everything in an element that consumes tokens.
+    pub fn read_element<'a>(self, element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
+        match self {
+            Self::OpenaiChat => openai_chat::read_element(element, piece),
+            Self::OpenaiResponses => openai_responses::read_element(element, piece),
+            Self::AnthropicMessages => anthropic::read_element(element, piece),
+        }
+    }
+
+    /// The body of a refusal, in the shape in which the provider states its own errors.
+    #[must_use]
+    pub fn error_body(self, kind: &str, code: &str, message: &str) -> String {
+        let body = match self {
+            Self::OpenaiChat | Self::OpenaiResponses => {
+                serde_json::json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
+            }
+            Self::AnthropicMessages => {
+                serde_json::json!({"type": "error", "error": {"type": kind, "message": message}})
+            }
+        };
+        body.to_string()
+    }
+
+    /// A reader for the response to a call in this dialect.
+    #[must_use]
+    pub fn response_reader(self) -> Box<dyn ResponseReader> {
+        match self {
+            Self::OpenaiChat => Reader::<openai_chat::Response>::boxed(),
+            Self::OpenaiResponses => Reader::<openai_responses::Response>::boxed(),
+            Self::AnthropicMessages => Reader::<anthropic::Response>::boxed(),
+        }
+    }
+}
+
+impl Operation {
+    /// The value of OTel's `gen_ai.operation.name`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+        }
+    }
+}
+
+impl Route {
+    /// The route of a request by its method, path and host; `None` for traffic that is no LLM call.
+    #[must_use]
+    pub fn detect(method: &str, path: &str, host: &str) -> Option<Self> {
+        let dialect = Dialect::of_path(method, path)?;
+        Some(Self { dialect, operation: dialect.operation(), provider: provider_of_host(host).map(Cow::Borrowed) })
+    }
+}
+
+/// The provider that serves a host (OTel `gen_ai.provider.name`); `None` for a host nobody is known to own.
+fn provider_of_host(host: &str) -> Option<&'static str> {
+    let host = host.split(':').next().unwrap_or(host).to_ascii_lowercase();
+    [
+        ("api.openai.com", "openai"),
+        ("api.anthropic.com", "anthropic"),
+        ("openai.azure.com", "azure.ai.openai"),
+        ("services.ai.azure.com", "azure.ai.inference"),
+        ("openrouter.ai", "openrouter"),
+        ("api.groq.com", "groq"),
+        ("api.x.ai", "x_ai"),
+        ("api.deepseek.com", "deepseek"),
+        ("api.mistral.ai", "mistral_ai"),
+        ("api.perplexity.ai", "perplexity"),
+        ("api.together.xyz", "together"),
+    ]
+    .into_iter()
+    .find_map(|(known, provider)| {
+        let rest = host.strip_suffix(known)?;
+        (rest.is_empty() || rest.ends_with('.')).then_some(provider)
+    })
+}
+
+/// What a request asks for.
+#[derive(Debug, Default)]
+pub struct Request<'a> {
+    /// The model asked for.
+    pub model: Option<Cow<'a, str>>,
+    /// The answer is to be streamed.
+    pub stream: bool,
+    /// The most output tokens the caller allows, per choice.
+    pub max_output_tokens: Option<u64>,
+    /// How many answers are asked for (`n`); `None` means one.
+    pub choices: Option<u64>,
+    /// The end user the body names.
+    pub end_user: Option<Cow<'a, str>>,
+    /// The processing speed asked for (Anthropic `speed`).
+    pub speed: Option<Cow<'a, str>>,
+    /// The parts of the prompt, in the order in which the provider renders and caches them.
+    pub elements: Vec<Element<'a>>,
+}
+
+/// Why a request body cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// There is no body, or only white space.
+    #[error("the request has no body")]
+    Empty,
+    /// Not UTF-8.
+    #[error("the request body is not UTF-8 from byte {at} on")]
+    NotUtf8 {
+        /// Offset of the first byte that is not UTF-8.
+        at: usize,
+    },
+    /// Not JSON.
+    #[error("the request body is not JSON")]
+    NotJson,
+    /// JSON, but not an object.
+    #[error("the request body is JSON, but not an object")]
+    NotAnObject,
+}
+
+/// A share of a call's usage that one model consumed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UsagePart {
+    /// The model of this part, where it is not the call's.
+    pub model: Option<String>,
+    /// What it consumed.
+    pub usage: Usage,
+}
+
+/// What the provider said went wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProviderError {
+    /// The provider's name for the error (`rate_limit_error`, `invalid_request_error`).
+    pub kind: Option<String>,
+}
+
+/// What a response said besides its usage.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// The provider's id of the response.
+    pub id: Option<String>,
+    /// The model that answered.
+    pub model: Option<String>,
+    /// The tier the call was processed in.
+    pub service_tier: Option<String>,
+    /// The processing speed (Anthropic `speed`).
+    pub speed: Option<String>,
+    /// The region the inference was bound to (Anthropic `inference_geo`).
+    pub inference_geo: Option<String>,
+    /// Why generation stopped.
+    pub finish_reason: Option<String>,
+    /// The response said by itself that it is over.
+    pub terminal: bool,
+    /// An error, in the body of any status.
+    pub error: Option<ProviderError>,
+    /// Names of the tools the model called, each once.
+    pub tools_called: Vec<String>,
+    /// The output as text, for counting where the provider reports no usage.
+    pub delivered: Delivered,
+}
+
+impl Answer {
+    /// Notes a tool call.
+    fn called(&mut self, tool: &str) {
+        if self.tools_called.len() < TOOLS_CALLED_MAX && !self.tools_called.iter().any(|known| known == tool) {
+            self.tools_called.push(tool.to_owned());
+        }
+    }
+}
+
+/// More tools than any model calls in one response.
+const TOOLS_CALLED_MAX: usize = 128;
+
+/// Sets a text field of an [`Answer`]; values that are no text, or empty (Azure's first chunk), leave it.
+fn note(field: &mut Option<String>, value: Value<'_>) {
+    if let Some(text) = value.text().filter(|text| !text.is_empty())
+        && field.as_deref() != Some(text)
+    {
+        *field = Some(text.to_owned());
+    }
+}
+
+/// Output text as it was delivered, kept up to a bound.
+#[derive(Debug, Default)]
+pub struct Delivered {
+    text: Vec<u8>,
+    beyond: u64,
+}
+
+impl Delivered {
+    /// How much text is kept; what lies beyond is only measured.
+    pub const KEPT_MAX: usize = 256 * 1024;
+
+    fn push(&mut self, fragment: &[u8]) {
+        let room = Self::KEPT_MAX.saturating_sub(self.text.len());
+        let (kept, beyond) = fragment.split_at_checked(room).unwrap_or((fragment, &[]));
+        self.text.extend_from_slice(kept);
+        self.beyond = self.beyond.saturating_add(u64::try_from(beyond.len()).unwrap_or(u64::MAX));
+    }
+
+    /// The text that is kept.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.text)
+    }
+
+    /// Bytes delivered beyond the text that is kept.
+    #[must_use]
+    pub const fn beyond(&self) -> u64 {
+        self.beyond
+    }
+
+    /// Nothing was delivered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+}
+
+/// Reads a response in pieces of any size.
+pub trait ResponseReader {
+    /// Reads the next piece of the body.
+    fn feed(&mut self, bytes: &[u8]);
+    /// The body ends, or is taken as it is.
+    fn end(&mut self) -> Wellformedness;
+    /// What was said so far besides usage.
+    fn answer(&self) -> &Answer;
+    /// The usage reported so far, by model; `None` while the provider reported nothing.
+    fn usage(&self) -> Option<Vec<UsagePart>>;
+}
+
+/// The response side of one dialect: collects what the shape reports.
+trait Wire: Default + Visit<Self::Field> + 'static {
+    type Field: Copy + 'static;
+    const SHAPE: &'static Node<Self::Field>;
+
+    fn answer(&self) -> &Answer;
+    fn usage(&self) -> Option<Vec<UsagePart>>;
+}
+
+struct Reader<W: Wire> {
+    documents: Documents<W::Field>,
+    wire: W,
+}
+
+impl<W: Wire> Reader<W> {
+    fn boxed() -> Box<dyn ResponseReader> {
+        Box::new(Self { documents: Documents::new(W::SHAPE), wire: W::default() })
+    }
+}
+
+impl<W: Wire> ResponseReader for Reader<W> {
+    fn feed(&mut self, bytes: &[u8]) {
+        self.documents.feed(bytes, &mut self.wire);
+    }
+
+    fn end(&mut self) -> Wellformedness {
+        self.documents.end(&mut self.wire)
+    }
+
+    fn answer(&self) -> &Answer {
+        self.wire.answer()
+    }
+
+    fn usage(&self) -> Option<Vec<UsagePart>> {
+        self.wire.usage()
+    }
+}
+
+/// A leaf of a shape whose value is reported whole.
+const fn value<F>(key: &'static str, field: F) -> Node<F> {
+    Node { key, field, take: crate::frame::json::Take::Value, fields: &[] }
+}
+
+/// A leaf of a shape whose string is reported in fragments.
+const fn text<F>(key: &'static str, field: F) -> Node<F> {
+    Node { key, field, take: crate::frame::json::Take::Text, fields: &[] }
+}
+
+/// A place of a shape that leads to others.
+const fn path<F>(key: &'static str, field: F, fields: &'static [Node<F>]) -> Node<F> {
+    Node { key, field, take: crate::frame::json::Take::Path, fields }
+}
+
+/// A place of a shape whose opening and closing is reported.
+const fn object<F>(key: &'static str, field: F, fields: &'static [Node<F>]) -> Node<F> {
+    Node { key, field, take: crate::frame::json::Take::Object, fields }
+}

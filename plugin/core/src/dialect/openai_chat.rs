@@ -1,0 +1,247 @@
+//! OpenAI Chat Completions, and the many servers that speak it.
+//!
+//! A stream reports usage only when asked to (`stream_options.include_usage`), in a chunk of its own whose
+//! `choices` are empty; earlier chunks may say `usage: null`, and chunks may follow it (moderation). So every
+//! chunk is read to the end and the last usage stated wins.
+//! Must not know: prices; how other dialects count.
+
+use super::object::{boolean, count, items, member, members, string};
+use super::openai::{InclusiveUsage, MESSAGE_FRAMING, read_content};
+use super::{Answer, ProviderError, Request, UsagePart, Wire, note, object, path, text, value};
+use crate::frame::json::{Node, Value, Visit};
+use crate::prompt::{Component, Element, Kind, Piece};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
+    let mut tools: Option<&'a RawValue> = None;
+    let mut messages: Option<&'a RawValue> = None;
+    let is_object = members(json, |key, value| match &*key {
+        "model" => request.model = string(value),
+        "stream" => request.stream = boolean(value).unwrap_or(false),
+        "max_completion_tokens" => request.max_output_tokens = count(value).or(request.max_output_tokens),
+        "max_tokens" => request.max_output_tokens = request.max_output_tokens.or(count(value)),
+        "n" => request.choices = count(value),
+        "user" => request.end_user = string(value),
+        "safety_identifier" => request.end_user = request.end_user.take().or(string(value)),
+        // `functions` is the older spelling of `tools`.
+        "tools" | "functions" => tools = Some(value),
+        "messages" => messages = Some(value),
+        _ => {}
+    });
+    read_prompt(tools, messages, request);
+    is_object
+}
+
+/// Cuts tools and messages into elements: instructions lead, tools follow them, the conversation comes last.
+fn read_prompt<'a>(tools: Option<&'a RawValue>, messages: Option<&'a RawValue>, request: &mut Request<'a>) {
+    let mut instructions = Vec::new();
+    let mut conversation = Vec::new();
+    if let Some(messages) = messages {
+        items(messages.get(), |message| {
+            let (component, kind) = classify(message);
+            let element = Element { component, kind, name: None, raw: message };
+            match component {
+                Component::System => instructions.push(element),
+                _ => conversation.push(element),
+            }
+        });
+    }
+    Element::mark_user(&mut conversation);
+    request.elements.append(&mut instructions);
+    if let Some(tools) = tools {
+        items(tools.get(), |tool| {
+            let name = member(tool.get(), "function").or(Some(tool)).and_then(|of| string(member(of.get(), "name")?));
+            request.elements.push(Element { component: Component::Tools, kind: Kind::Tool, name, raw: tool });
+        });
+    }
+    request.elements.append(&mut conversation);
+}
+
+/// The component of a message; every message of the user counts as [`Component::User`] until the last is known.
+fn classify(message: &RawValue) -> (Component, Kind) {
+    let (mut role, mut name) = (None, None);
+    members(message.get(), |key, value| match &*key {
+        "role" => role = string(value),
+        "name" => name = string(value),
+        _ => {}
+    });
+    if name.is_some_and(|name| name.starts_with("example")) {
+        return (Component::FewShot, Kind::Message);
+    }
+    match role.as_deref() {
+        Some("system" | "developer") => (Component::System, Kind::Message),
+        Some("tool" | "function") => (Component::History, Kind::ToolResult),
+        Some("user") => (Component::User, Kind::Message),
+        _ => (Component::History, Kind::Message),
+    }
+}
+
+pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
+    if element.kind == Kind::Tool {
+        return piece(Piece::Text(Cow::Borrowed(element.raw.get())));
+    }
+    piece(MESSAGE_FRAMING);
+    members(element.raw.get(), |key, value| match &*key {
+        "content" => read_content(value, piece),
+        "name" => {
+            piece(Piece::Framing(1));
+            string(value).into_iter().for_each(|name| piece(Piece::Text(name)));
+        }
+        "refusal" | "reasoning_content" => string(value).into_iter().for_each(|text| piece(Piece::Text(text))),
+        "tool_calls" => _ = items(value.get(), |call| read_tool_call(member(call.get(), "function"), piece)),
+        "function_call" => read_tool_call(Some(value), piece),
+        _ => {}
+    });
+}
+
+fn read_tool_call<'a>(function: Option<&'a RawValue>, piece: &mut dyn FnMut(Piece<'a>)) {
+    let Some(function) = function else { return };
+    members(function.get(), |key, value| {
+        if matches!(&*key, "name" | "arguments") {
+            string(value).into_iter().for_each(|text| piece(Piece::Text(text)));
+        }
+    });
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Field {
+    Other,
+    Id,
+    Model,
+    ServiceTier,
+    Usage,
+    Input,
+    Output,
+    Cached,
+    CacheWrite,
+    AudioInput,
+    Reasoning,
+    AudioOutput,
+    FinishReason,
+    Delivered,
+    ToolName,
+    Error,
+    ErrorKind,
+}
+
+const FUNCTION: &[Node<Field>] = &[value("name", Field::ToolName), text("arguments", Field::Delivered)];
+
+const MESSAGE: &[Node<Field>] = &[
+    Node {
+        key: "content",
+        field: Field::Delivered,
+        take: crate::frame::json::Take::Text,
+        fields: &[text("text", Field::Delivered)],
+    },
+    text("refusal", Field::Delivered),
+    text("reasoning_content", Field::Delivered),
+    text("reasoning", Field::Delivered),
+    path("tool_calls", Field::Other, &[path("function", Field::Other, FUNCTION)]),
+    path("function_call", Field::Other, FUNCTION),
+];
+
+const USAGE: &[Node<Field>] = &[
+    value("prompt_tokens", Field::Input),
+    value("completion_tokens", Field::Output),
+    path(
+        "prompt_tokens_details",
+        Field::Other,
+        &[
+            value("cached_tokens", Field::Cached),
+            value("cache_write_tokens", Field::CacheWrite),
+            value("audio_tokens", Field::AudioInput),
+        ],
+    ),
+    path(
+        "completion_tokens_details",
+        Field::Other,
+        &[value("reasoning_tokens", Field::Reasoning), value("audio_tokens", Field::AudioOutput)],
+    ),
+];
+
+/// Collects what a chat completion says.
+#[derive(Debug, Default)]
+pub(super) struct Response {
+    answer: Answer,
+    usage: InclusiveUsage,
+}
+
+impl Wire for Response {
+    type Field = Field;
+    const SHAPE: &'static Node<Field> = &path(
+        "",
+        Field::Other,
+        &[
+            value("id", Field::Id),
+            value("model", Field::Model),
+            value("service_tier", Field::ServiceTier),
+            object("usage", Field::Usage, USAGE),
+            path(
+                "choices",
+                Field::Other,
+                &[
+                    value("finish_reason", Field::FinishReason),
+                    path("delta", Field::Other, MESSAGE),
+                    path("message", Field::Other, MESSAGE),
+                ],
+            ),
+            object("error", Field::Error, &[value("type", Field::ErrorKind)]),
+        ],
+    );
+
+    fn answer(&self) -> &Answer {
+        &self.answer
+    }
+
+    fn usage(&self) -> Option<Vec<UsagePart>> {
+        Some(vec![UsagePart { model: None, usage: self.usage.buckets()? }])
+    }
+}
+
+impl Visit<Field> for Response {
+    fn open(&mut self, field: Field) {
+        match field {
+            // The last usage object wins as a whole.
+            Field::Usage => self.usage = InclusiveUsage::default(),
+            Field::Error => self.answer.error = Some(ProviderError::default()),
+            _ => {}
+        }
+    }
+
+    fn value(&mut self, field: Field, value: Value<'_>) {
+        let (answer, usage) = (&mut self.answer, &mut self.usage);
+        match field {
+            Field::Id => note(&mut answer.id, value),
+            Field::Model => note(&mut answer.model, value),
+            Field::ServiceTier => note(&mut answer.service_tier, value),
+            Field::Input => usage.input = value.count(),
+            Field::Output => usage.output = value.count(),
+            Field::Cached => usage.cached = value.count(),
+            Field::CacheWrite => usage.cache_write = value.count(),
+            Field::AudioInput => usage.audio_input = value.count(),
+            Field::Reasoning => usage.reasoning = value.count(),
+            Field::AudioOutput => usage.audio_output = value.count(),
+            Field::FinishReason => {
+                note(&mut answer.finish_reason, value);
+                answer.terminal |= answer.finish_reason.is_some();
+            }
+            Field::ToolName => {
+                if let Some(name) = value.text() {
+                    answer.called(name);
+                    answer.delivered.push(name.as_bytes());
+                }
+            }
+            Field::ErrorKind => {
+                if let Some(error) = &mut answer.error {
+                    note(&mut error.kind, value);
+                }
+            }
+            Field::Other | Field::Usage | Field::Delivered | Field::Error => {}
+        }
+    }
+
+    fn text(&mut self, _field: Field, fragment: &[u8]) {
+        self.answer.delivered.push(fragment);
+    }
+}

@@ -1,0 +1,249 @@
+//! The event: everything Tollgate knows of one call, as one flat record.
+//!
+//! One call gives one event. While the call runs, earlier states of it are published too, with the outcome
+//! `in_flight`. The schema only grows; [`crate::names::EVENT_SCHEMA`] changes when it does not.
+//! Invariants: `input_tokens` includes cache reads and writes, `output_tokens` includes reasoning; what is unknown is
+//! `null` with a reason, never 0; amounts of money are exact decimal strings.
+//! Must not know: how it is transported.
+
+use crate::attribution::Attribution;
+use crate::limit::Finding;
+use crate::money::Usd;
+use crate::usage::Usage;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It has not ended yet.
+    InFlight,
+    /// The answer arrived whole.
+    Complete,
+    /// The answer ended early.
+    Truncated,
+    /// The provider answered with an error, in the status or in the body.
+    UpstreamError,
+    /// The provider's side broke off.
+    UpstreamReset,
+    /// The client went away.
+    ClientGone,
+    /// Tollgate refused it.
+    Denied,
+    /// The gateway answered by itself.
+    LocalReply,
+}
+
+impl Outcome {
+    /// The name used in events and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InFlight => "in_flight",
+            Self::Complete => "complete",
+            Self::Truncated => "truncated",
+            Self::UpstreamError => "upstream_error",
+            Self::UpstreamReset => "upstream_reset",
+            Self::ClientGone => "client_gone",
+            Self::Denied => "denied",
+            Self::LocalReply => "local_reply",
+        }
+    }
+}
+
+/// Where token counts come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum UsageSource {
+    /// The provider stated them.
+    Reported,
+    /// Tollgate counted them, at least in part.
+    Counted,
+    /// Tollgate estimated them, at least in part.
+    Estimated,
+    /// There are none: nothing was consumed, or `unmetered_reason` says why they are unknown.
+    None,
+}
+
+/// Where a cost comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum CostSource {
+    /// The built-in price list.
+    List,
+    /// The provider stated it.
+    Provider,
+    /// The operator's prices.
+    Override,
+    /// There is no price, or no usage; `unpriced_reason` or `unmetered_reason` says why.
+    Unknown,
+}
+
+/// A proportion in parts per million, printed as a decimal number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proportion(u32);
+
+impl Proportion {
+    /// `part / whole`; `None` of nothing.
+    #[must_use]
+    pub fn of(part: u64, whole: u64) -> Option<Self> {
+        let millionths = u128::from(part).checked_mul(1_000_000)?.checked_div(u128::from(whole))?;
+        u32::try_from(millionths).ok().map(Self)
+    }
+}
+
+impl Serialize for Proportion {
+    #[expect(clippy::float_arithmetic, reason = "JSON numbers are floats; a proportion is not money")]
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(f64::from(self.0) / 1e6)
+    }
+}
+
+/// Input tokens and cost of one component of the prompt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ComponentShare {
+    /// Tokens.
+    pub tokens: u64,
+    /// Of which the provider's prompt cache served.
+    pub cached_tokens: u64,
+    /// Proportion of the input, 0 to 1.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<f64>"))]
+    pub share: Option<Proportion>,
+    /// Dollars; `null` without a price.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub cost_usd: Option<Usd>,
+}
+
+/// What the provider's prompt cache did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct CacheEffect {
+    /// Cache-read tokens over all input tokens, 0 to 1.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<f64>"))]
+    pub hit_rate: Option<Proportion>,
+    /// What the call would have cost without the cache, minus what it cost; negative where writing cost more than
+    /// reading saved.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub savings_usd: Option<Usd>,
+}
+
+/// When things happened, in milliseconds since the request arrived.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Timing {
+    /// The first byte of the answer's body.
+    pub ttft_ms: Option<u64>,
+    /// The end of the call; so far, while it runs.
+    pub duration_ms: u64,
+}
+
+/// Which row of the price list a call was priced by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PriceRow {
+    /// The provider, by the price list's name.
+    pub provider: Option<String>,
+    /// The model, by the price list's name.
+    pub model: String,
+    /// The call had a tier, speed or batch without a price of its own; standard prices were taken.
+    pub assumes_standard: bool,
+}
+
+/// One call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Event {
+    /// The version of this schema.
+    pub schema: &'static str,
+    /// Identifies the call: the gateway's request id where it has one.
+    pub id: String,
+    /// When the request arrived, RFC 3339 in UTC.
+    pub time: String,
+    /// The wire format.
+    pub dialect: &'static str,
+    /// The provider (OTel `gen_ai.provider.name`).
+    pub provider: String,
+    /// What the call does (OTel `gen_ai.operation.name`).
+    pub operation: &'static str,
+    /// The model asked for.
+    pub request_model: Option<String>,
+    /// The model that answered.
+    pub response_model: Option<String>,
+    /// The provider's id of the response.
+    pub response_id: Option<String>,
+    /// The answer was streamed, or asked to be.
+    pub stream: bool,
+    /// The HTTP status; `null` when no response came.
+    pub status: Option<u16>,
+    /// How the call ended.
+    pub outcome: Outcome,
+    /// The provider's name for what went wrong, where it gave one.
+    pub error_type: Option<String>,
+    /// Why generation stopped.
+    pub finish_reason: Option<String>,
+    /// All input tokens, cache reads and writes included.
+    pub input_tokens: Option<u64>,
+    /// All output tokens, reasoning included.
+    pub output_tokens: Option<u64>,
+    /// Input text that no cache served and no cache took.
+    pub input_uncached_tokens: Option<u64>,
+    /// Input read from a prompt cache.
+    pub cache_read_tokens: Option<u64>,
+    /// Input written to a prompt cache for five minutes, or for the provider's only lifetime.
+    pub cache_write_5m_tokens: Option<u64>,
+    /// Input written to a prompt cache for one hour.
+    pub cache_write_1h_tokens: Option<u64>,
+    /// Output that was thought and not shown.
+    pub reasoning_tokens: Option<u64>,
+    /// Input audio, cached or not.
+    pub audio_input_tokens: Option<u64>,
+    /// Output audio.
+    pub audio_output_tokens: Option<u64>,
+    /// Searches that the provider ran and bills.
+    pub web_searches: u64,
+    /// The token counts by bucket, which the fields above are sums of.
+    #[serde(skip)]
+    pub usage: Usage,
+    /// Where the token counts come from.
+    pub usage_source: UsageSource,
+    /// Why there are no token counts.
+    pub unmetered_reason: Option<String>,
+    /// Input tokens as predicted before the call was forwarded.
+    pub predicted_input_tokens: Option<u64>,
+    /// A provider-neutral size of input and output: characters of text, divided by four.
+    pub standard_tokens: u64,
+    /// Dollars; `null` where unknown.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub cost_usd: Option<Usd>,
+    /// Where the cost comes from.
+    pub cost_source: CostSource,
+    /// Why there is no cost although tokens are known.
+    pub unpriced_reason: Option<String>,
+    /// Dollars by token bucket, `web_search` and `request`; only what is not zero.
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, String>"))]
+    pub cost: BTreeMap<&'static str, Usd>,
+    /// The rows of the price list that were used: one, or several where several models worked on the call.
+    pub prices: Vec<PriceRow>,
+    /// The tier the call was processed in.
+    pub service_tier: Option<String>,
+    /// The input by component of the prompt: `system`, `tools`, `few_shot`, `history`, `user`. Their costs and the
+    /// output's sum to `cost_usd`.
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, ComponentShare>"))]
+    pub components: BTreeMap<&'static str, ComponentShare>,
+    /// What the provider's prompt cache did.
+    pub cache: CacheEffect,
+    /// Who the call belongs to.
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, String>"))]
+    pub attribution: Attribution,
+    /// Tools that the model called.
+    pub tools_called: Vec<String>,
+    /// What the limits that apply said.
+    pub limits: Vec<Finding>,
+    /// When things happened.
+    pub timing: Timing,
+}

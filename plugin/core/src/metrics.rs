@@ -1,0 +1,180 @@
+//! From an event to what a gateway counts: names with labels, and amounts.
+//!
+//! Labels are part of the name, as `;key=value`, since that is all a proxy-wasm host takes.
+//! Invariants: label values hold no byte that could end a label or a name; a name is at most 250 bytes; a label has
+//! a bounded number of values, later ones are `other`.
+//! Must not know: how a gateway defines or stores metrics.
+
+use crate::attribution::Dimension;
+use crate::event::{CostSource, Event, Outcome, UsageSource};
+use crate::limit::Standing;
+use crate::money::Usd;
+use crate::names::{label, metric};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Longest name; hosts prefix it and have limits of their own (Kong traps above 256).
+const NAME_MAX: usize = 250;
+/// Longest label value.
+const VALUE_MAX: usize = 64;
+/// Stands for values beyond the cap of a label.
+const OTHER: &str = "other";
+
+/// What kind of metric an amount goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Add to a counter.
+    Counter,
+    /// Record in a histogram.
+    Histogram,
+}
+
+/// One amount for one metric.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Measurement {
+    /// Name and labels.
+    pub name: String,
+    /// How it is counted.
+    pub kind: Kind,
+    /// How much.
+    pub amount: u64,
+}
+
+/// A metric's name with labels.
+#[must_use]
+pub fn named(name: &str, labels: &[(&str, &str)]) -> String {
+    let mut text = name.to_owned();
+    for (key, value) in labels {
+        let value: String = value.chars().take(VALUE_MAX).map(plain).collect();
+        let value = if value.is_empty() { "none" } else { &value };
+        if text.len().saturating_add(key.len()).saturating_add(value.len()).saturating_add(2) > NAME_MAX {
+            break;
+        }
+        text.push(';');
+        text.push_str(key);
+        text.push('=');
+        text.push_str(value);
+    }
+    text
+}
+
+/// Bytes that a label value may hold; others become `_`.
+const fn plain(letter: char) -> char {
+    match letter {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '-' | '/' | '@' => letter,
+        _ => '_',
+    }
+}
+
+/// Turns events into measurements, holding each label to its cap.
+#[derive(Debug)]
+pub struct Measurer {
+    labels: Vec<Dimension>,
+    max_values: usize,
+    seen: BTreeMap<&'static str, BTreeSet<String>>,
+}
+
+impl Measurer {
+    /// Labels every metric with the model and these dimensions.
+    #[must_use]
+    pub const fn new(labels: Vec<Dimension>, max_values: usize) -> Self {
+        Self { labels, max_values, seen: BTreeMap::new() }
+    }
+
+    /// Everything an event of an ended call counts.
+    pub fn measure(&mut self, event: &Event) -> Vec<Measurement> {
+        let base = self.base_labels(event);
+        let base: Vec<(&str, &str)> = base.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let mut measured = Vec::new();
+        let mut add = |name, labels: &[(&str, &str)], kind, amount| {
+            let labels: Vec<_> = labels.iter().chain(&base).copied().collect();
+            measured.push(Measurement { name: named(name, &labels), kind, amount });
+        };
+        add(metric::REQUESTS, &[(label::OUTCOME, event.outcome.name())], Kind::Counter, 1);
+        for (direction, tokens) in totals(event) {
+            tokens.into_iter().for_each(|tokens| add(metric::TOKENS, &[(label::TYPE, direction)], Kind::Counter, tokens));
+        }
+        for (bucket, tokens) in event.usage.tokens.iter().filter(|(_, tokens)| *tokens > 0) {
+            add(metric::BUCKET_TOKENS, &[(label::TYPE, bucket.name())], Kind::Counter, tokens);
+        }
+        if let Some(cost) = event.cost_usd {
+            add(metric::COST, &[], Kind::Counter, nano(cost));
+        }
+        for (component, share) in event.components.iter().filter(|(_, share)| share.tokens > 0) {
+            let labels = [(label::COMPONENT, *component)];
+            add(metric::COMPONENT_TOKENS, &labels, Kind::Counter, share.tokens);
+            if let Some(cost) = share.cost_usd {
+                add(metric::COMPONENT_COST, &labels, Kind::Counter, nano(cost));
+            }
+        }
+        match event.cache.savings_usd {
+            Some(saved) if saved > Usd::ZERO => add(metric::CACHE_SAVINGS, &[], Kind::Counter, nano(saved)),
+            Some(saved) if saved < Usd::ZERO => {
+                add(metric::CACHE_LOSSES, &[], Kind::Counter, nano(Usd::ZERO.minus(saved)));
+            }
+            _ => {}
+        }
+        if let Some(reason) = &event.unmetered_reason {
+            add(metric::UNMETERED, &[(label::REASON, reason)], Kind::Counter, 1);
+        }
+        if event.cost_source == CostSource::Unknown && event.usage_source != UsageSource::None {
+            add(metric::UNPRICED, &[], Kind::Counter, 1);
+        }
+        for found in event.limits.iter().filter(|found| found.standing != Standing::Within) {
+            let action = if found.denies() { "deny" } else { "observe" };
+            add(metric::LIMITED, &[(label::LIMIT, &found.id), (label::ACTION, action)], Kind::Counter, 1);
+        }
+        if event.outcome != Outcome::Denied {
+            add(metric::DURATION, &[], Kind::Histogram, event.timing.duration_ms);
+            event.timing.ttft_ms.into_iter().for_each(|ttft| add(metric::TTFT, &[], Kind::Histogram, ttft));
+        }
+        measured
+    }
+
+    /// Model, provider and the configured dimensions. Only models that the price list knows name themselves: a
+    /// client can ask for any.
+    fn base_labels(&mut self, event: &Event) -> Vec<(&'static str, String)> {
+        let model = event.prices.first().map_or("unknown", |price| price.model.as_str());
+        let mut labels = vec![(label::MODEL, model.to_owned()), (label::PROVIDER, event.provider.clone())];
+        for dimension in &self.labels {
+            if let Some(value) = event.attribution.get(*dimension) {
+                labels.push((dimension.name(), value.to_owned()));
+            }
+        }
+        for (key, value) in &mut labels {
+            let seen = self.seen.entry(key).or_default();
+            if !seen.contains(value.as_str()) {
+                if seen.len() >= self.max_values {
+                    OTHER.clone_into(value);
+                } else {
+                    seen.insert(value.clone());
+                }
+            }
+        }
+        labels
+    }
+}
+
+fn totals(event: &Event) -> [(&'static str, Option<u64>); 2] {
+    [("input", event.input_tokens), ("output", event.output_tokens)]
+}
+
+fn nano(cost: Usd) -> u64 {
+    u64::try_from(cost.nano_floor()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_cannot_end_its_label_or_forge_another() {
+        assert_eq!(named("m", &[("app", "a;team=x\n"), ("team", "")]), "m;app=a_team_x_;team=none");
+    }
+
+    #[test]
+    fn a_name_never_exceeds_what_hosts_take() {
+        let long = "x".repeat(300);
+        let labels: Vec<_> = ["a", "b", "c", "d", "e"].iter().map(|key| (*key, long.as_str())).collect();
+        assert!(named("m", &labels).len() <= NAME_MAX);
+    }
+}

@@ -1,0 +1,192 @@
+//! The prompt: its parts, in the order in which the provider renders and caches them, each booked to a component.
+//!
+//! A dialect cuts a request into [`Element`]s; counting turns each into a [`Part`]. Which component an element
+//! belongs to is decided from its role and position alone:
+//! - `system`: instructions, wherever the dialect puts them;
+//! - `tools`: tool definitions;
+//! - `few_shot`: messages that are marked as examples (a `name` starting with `example`, OpenAI's convention);
+//! - `user`: the last message that the user wrote, even where tool steps follow it;
+//! - `history`: every other message.
+//!
+//! Invariants: parts keep the provider's order; scaling to a reported total is exact.
+//! Must not know: wire formats, prices.
+#![deny(clippy::arithmetic_side_effects)]
+
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// What a piece of input is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Component {
+    /// Instructions.
+    System,
+    /// Tool definitions.
+    Tools,
+    /// Worked examples.
+    FewShot,
+    /// The conversation so far, tool calls and results included.
+    History,
+    /// What the user asks now.
+    User,
+}
+
+impl Component {
+    /// Every component, in the order of the contract.
+    pub const ALL: [Self; 5] = [Self::System, Self::Tools, Self::FewShot, Self::History, Self::User];
+
+    /// The name used in events and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Tools => "tools",
+            Self::FewShot => "few_shot",
+            Self::History => "history",
+            Self::User => "user",
+        }
+    }
+}
+
+/// What an element is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A message or a block of instructions.
+    Message,
+    /// A tool definition.
+    Tool,
+    /// What a tool returned.
+    ToolResult,
+}
+
+/// A piece of a request that becomes part of the prompt, uncounted.
+#[derive(Clone, Debug)]
+pub struct Element<'a> {
+    /// The component it belongs to.
+    pub component: Component,
+    /// What it is made of.
+    pub kind: Kind,
+    /// The name, of a tool definition.
+    pub name: Option<Cow<'a, str>>,
+    /// Its JSON as the caller wrote it.
+    pub raw: &'a RawValue,
+}
+
+impl Element<'_> {
+    /// Decides which of a conversation's user messages is the one being answered: the last, with those that
+    /// directly precede it. Earlier ones are history.
+    pub(crate) fn mark_user(conversation: &mut [Self]) {
+        let mut turns = conversation.iter_mut().rev().skip_while(|element| element.component != Component::User);
+        let answered = turns.by_ref().take_while(|element| element.component == Component::User).count();
+        let mut seen: usize = 0;
+        for element in conversation.iter_mut().rev().filter(|element| element.component == Component::User) {
+            if seen >= answered {
+                element.component = Component::History;
+            }
+            seen = seen.saturating_add(1);
+        }
+    }
+}
+
+/// Something in an element that consumes tokens.
+#[derive(Clone, Debug)]
+pub enum Piece<'a> {
+    /// Text the model reads.
+    Text(Cow<'a, str>),
+    /// Tokens the provider adds around the text (roles, separators).
+    Framing(u64),
+    /// An image, sound or document; its tokens do not follow from its bytes.
+    Media,
+}
+
+/// A counted element.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The component it belongs to.
+    pub component: Component,
+    /// What it is made of.
+    pub kind: Kind,
+    /// The name, of a tool definition.
+    pub name: Option<String>,
+    /// Its tokens as predicted.
+    pub tokens: u64,
+}
+
+/// The counted prompt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prompt {
+    /// The parts, in cache order.
+    pub parts: Vec<Part>,
+    /// Characters of text in all parts, for the provider-neutral unit.
+    pub characters: u64,
+    /// Every part was counted rather than estimated.
+    pub exact: bool,
+}
+
+impl Prompt {
+    /// Predicted input tokens.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.parts.iter().fold(0, |sum, part| sum.saturating_add(part.tokens))
+    }
+
+    /// The component of each part with its tokens, scaled so that they sum exactly to `total`.
+    ///
+    /// The running total is scaled, not each part, so rounding never accumulates. A prompt nothing is known of
+    /// is booked to the user.
+    #[must_use]
+    pub fn scaled(&self, total: u64) -> Vec<(Component, u64)> {
+        let predicted = self.tokens();
+        if predicted == 0 {
+            return vec![(Component::User, total)];
+        }
+        let mut running: u64 = 0;
+        let mut given: u64 = 0;
+        self.parts
+            .iter()
+            .map(|part| {
+                running = running.saturating_add(part.tokens);
+                let upto = share(total, running, predicted);
+                let tokens = upto.saturating_sub(given);
+                given = upto;
+                (part.component, tokens)
+            })
+            .collect()
+    }
+}
+
+/// `total * part / whole`, rounded down, without overflow.
+fn share(total: u64, part: u64, whole: u64) -> u64 {
+    u128::from(total)
+        .checked_mul(u128::from(part))
+        .and_then(|product| product.checked_div(u128::from(whole)))
+        .and_then(|share| u64::try_from(share).ok())
+        .unwrap_or(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn prompt(tokens: &[u64]) -> Prompt {
+        let parts = tokens
+            .iter()
+            .map(|&tokens| Part { component: Component::History, kind: Kind::Message, name: None, tokens })
+            .collect();
+        Prompt { parts, characters: 0, exact: true }
+    }
+
+    #[test]
+    fn a_prompt_nothing_is_known_of_is_booked_to_the_user() {
+        assert_eq!(prompt(&[]).scaled(7), [(Component::User, 7)]);
+        assert_eq!(prompt(&[0, 0]).scaled(7), [(Component::User, 7)]);
+    }
+
+    proptest! {
+        #[test]
+        fn scaled_parts_sum_exactly_to_the_reported_total(tokens in prop::collection::vec(0_u64..10_000, 1..20), total in 0_u64..1_000_000) {
+            let scaled: u64 = prompt(&tokens).scaled(total).iter().map(|(_, tokens)| tokens).sum();
+            prop_assert_eq!(scaled, total);
+        }
+    }
+}

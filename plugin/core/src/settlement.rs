@@ -1,0 +1,331 @@
+//! Settling a call: what it consumed, by which source, what that costs, and the event that says so.
+//!
+//! The provider's own figures are believed, zero included. Where it gave none although it worked (a stream without
+//! usage, an answer that broke off), the input counted before and the output that was delivered are charged, and
+//! marked. An error that consumed nothing costs nothing.
+//! Must not know: wire formats, gateways.
+
+use crate::cache::Composition;
+use crate::calibration::Tokenizer;
+use crate::dialect::{Answer, UsagePart};
+use crate::event::{CacheEffect, ComponentShare, CostSource, Event, Outcome, PriceRow, Proportion, Timing, UsageSource};
+use crate::meter::{Call, Ending, Unmetered};
+use crate::money::Usd;
+use crate::names::EVENT_SCHEMA;
+use crate::price::{Cost, Lookup, PriceBook, Quote, Source, Terms, Unpriced};
+use crate::prompt::Component;
+use crate::time::Timestamp;
+use crate::tokens::{Budget, Counter};
+use crate::usage::{Bucket, PerBucket, Usage};
+use std::collections::BTreeMap;
+
+/// What a call consumed, and how it ended.
+#[derive(Debug)]
+pub(crate) struct Settlement {
+    outcome: Outcome,
+    parts: Vec<UsagePart>,
+    source: UsageSource,
+    unmetered: Option<Unmetered>,
+}
+
+impl Settlement {
+    /// Settles a call; without an ending, as far as it got.
+    pub(crate) fn of(call: &Call, ending: Option<Ending>, counter: &mut Counter) -> Self {
+        let outcome = outcome(call, ending);
+        let reported = call.usage.clone();
+        let (parts, source) = match outcome {
+            Outcome::Denied | Outcome::LocalReply => (Vec::new(), UsageSource::None),
+            Outcome::UpstreamError => match reported {
+                Some(parts) => (parts, UsageSource::Reported),
+                None if delivered(call).is_none() => (Vec::new(), UsageSource::None),
+                None => counted(call, counter),
+            },
+            Outcome::Complete => match reported {
+                Some(parts) => (parts, UsageSource::Reported),
+                None if delivered(call).is_none() => (Vec::new(), UsageSource::None),
+                None => counted(call, counter),
+            },
+            Outcome::InFlight => match reported {
+                Some(parts) => (parts, UsageSource::Reported),
+                None => predicted(call),
+            },
+            Outcome::Truncated | Outcome::UpstreamReset | Outcome::ClientGone => match reported {
+                Some(parts) => completed(call, parts, counter),
+                None => counted(call, counter),
+            },
+        };
+        let is_unknown = outcome == Outcome::Complete && source == UsageSource::None;
+        let unmetered = call.unmetered.clone().or(is_unknown.then_some(Unmetered::ResponseUnknown));
+        Self { outcome, parts, source, unmetered }
+    }
+
+    /// The event.
+    pub(crate) fn event(&self, call: &Call, prices: &PriceBook, now: Timestamp) -> Event {
+        let nothing = Answer::default();
+        let answer = call.reader.as_ref().map_or(&nothing, |reader| reader.answer());
+        let bill = Bill::of(call, answer, &self.parts, prices);
+        let usage = bill.usage;
+        // Without usage nothing is known, unless nothing was consumed.
+        let is_known = self.source != UsageSource::None || self.unmetered.is_none();
+        let tokens = |bucket: Bucket| is_known.then(|| usage.get(bucket));
+        let sum = |buckets: [Bucket; 2]| {
+            is_known.then(|| buckets.iter().fold(0_u64, |sum, bucket| sum.saturating_add(usage.get(*bucket))))
+        };
+        Event {
+            schema: EVENT_SCHEMA,
+            id: call.id.clone(),
+            time: call.opened.to_string(),
+            dialect: call.route.dialect.name(),
+            provider: call.provider().to_owned(),
+            operation: call.route.operation.name(),
+            request_model: call.asked.model.clone(),
+            response_model: answer.model.clone(),
+            response_id: answer.id.clone(),
+            stream: call.asked.stream || call.wellformedness.events,
+            status: call.status,
+            outcome: self.outcome,
+            error_type: answer.error.as_ref().and_then(|error| error.kind.clone()),
+            finish_reason: answer.finish_reason.clone(),
+            input_tokens: is_known.then(|| usage.input_total()),
+            output_tokens: is_known.then(|| usage.output_total()),
+            input_uncached_tokens: tokens(Bucket::InputUncached),
+            cache_read_tokens: is_known.then(|| usage.cache_read_total()),
+            cache_write_5m_tokens: tokens(Bucket::CacheWrite5m),
+            cache_write_1h_tokens: tokens(Bucket::CacheWrite1h),
+            reasoning_tokens: tokens(Bucket::Reasoning),
+            audio_input_tokens: sum([Bucket::InputAudio, Bucket::CacheReadAudio]),
+            audio_output_tokens: tokens(Bucket::OutputAudio),
+            web_searches: usage.web_searches,
+            usage,
+            usage_source: self.source,
+            unmetered_reason: self.unmetered.as_ref().map(ToString::to_string),
+            predicted_input_tokens: (!call.prompt.parts.is_empty()).then(|| call.prompt.tokens()),
+            standard_tokens: standard_tokens(call, answer),
+            cost_usd: bill.total.filter(|_| is_known),
+            cost_source: if is_known { bill.source } else { CostSource::Unknown },
+            unpriced_reason: bill.unpriced.clone(),
+            cost: bill.by_bucket(),
+            prices: bill.rows.clone(),
+            service_tier: answer.service_tier.clone(),
+            components: bill.components(),
+            cache: CacheEffect {
+                hit_rate: Proportion::of(usage.cache_read_total(), usage.input_total()),
+                savings_usd: bill.total.and_then(|total| Some(bill.uncached?.minus(total))),
+            },
+            attribution: call.attribution.clone(),
+            tools_called: answer.tools_called.clone(),
+            limits: call.findings.clone(),
+            timing: Timing {
+                ttft_ms: call.first_byte.map(|first| first.millis_since(call.opened)),
+                duration_ms: now.millis_since(call.opened),
+            },
+        }
+    }
+}
+
+/// How the call stands: what the gateway saw, corrected by what the response said.
+fn outcome(call: &Call, ending: Option<Ending>) -> Outcome {
+    let answer = call.reader.as_ref().map(|reader| reader.answer());
+    let is_error = call.status.is_some_and(|status| status >= 400) || answer.is_some_and(|answer| answer.error.is_some());
+    let is_whole = answer.is_none_or(|answer| answer.terminal) && !call.wellformedness.truncated
+        || call.wellformedness.done
+        || (call.wellformedness.documents > 0 && !call.wellformedness.events && !call.wellformedness.truncated);
+    match ending {
+        None => Outcome::InFlight,
+        Some(Ending::Denied) => Outcome::Denied,
+        Some(Ending::LocalReply) => Outcome::LocalReply,
+        Some(Ending::ClientGone) if !is_error && !is_whole => Outcome::ClientGone,
+        Some(Ending::UpstreamReset) if !is_error && !is_whole => Outcome::UpstreamReset,
+        Some(_) if is_error => Outcome::UpstreamError,
+        Some(_) if is_whole => Outcome::Complete,
+        // Nothing that could be told from a whole answer.
+        Some(_) if call.wellformedness.documents == 0 && !call.wellformedness.truncated => Outcome::Complete,
+        Some(_) => Outcome::Truncated,
+    }
+}
+
+fn answer(call: &Call) -> Option<&Answer> {
+    call.reader.as_ref().map(|reader| reader.answer())
+}
+
+/// What was delivered, where anything was.
+fn delivered(call: &Call) -> Option<&Answer> {
+    answer(call).filter(|answer| !answer.delivered.is_empty())
+}
+
+/// The input as predicted, nothing else.
+fn predicted(call: &Call) -> (Vec<UsagePart>, UsageSource) {
+    let mut usage = Usage::default();
+    usage.set(Bucket::InputUncached, call.prompt.tokens());
+    let source = if call.prompt.exact { UsageSource::Counted } else { UsageSource::Estimated };
+    (vec![UsagePart { model: None, usage }], source)
+}
+
+/// The input as predicted and the output as delivered.
+fn counted(call: &Call, counter: &mut Counter) -> (Vec<UsagePart>, UsageSource) {
+    let (mut parts, mut source) = predicted(call);
+    let (output, is_exact) = delivered_tokens(call, counter);
+    if let Some(part) = parts.first_mut() {
+        part.usage.set(Bucket::Output, output);
+    }
+    if !is_exact {
+        source = UsageSource::Estimated;
+    }
+    (parts, source)
+}
+
+/// Usage that the provider stated before the answer broke off: its output is at least what was delivered.
+fn completed(call: &Call, mut parts: Vec<UsagePart>, counter: &mut Counter) -> (Vec<UsagePart>, UsageSource) {
+    let stated = parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.usage.output_total()));
+    let (output, is_exact) = delivered_tokens(call, counter);
+    let missing = output.saturating_sub(stated);
+    match parts.last_mut() {
+        Some(part) if missing > 0 => {
+            part.usage.set(Bucket::Output, part.usage.get(Bucket::Output).saturating_add(missing));
+            (parts, if is_exact { UsageSource::Counted } else { UsageSource::Estimated })
+        }
+        _ => (parts, UsageSource::Reported),
+    }
+}
+
+/// Tokens of the delivered text, and whether they were counted rather than estimated.
+fn delivered_tokens(call: &Call, counter: &mut Counter) -> (u64, bool) {
+    let Some(answer) = answer(call) else { return (0, true) };
+    let model = answer.model.as_deref().or(call.asked.model.as_deref()).unwrap_or_default();
+    let tokenizer = Tokenizer::of(model);
+    let count = counter.count(tokenizer.encoding, &answer.delivered.text(), &mut Budget::per_request());
+    // What was not kept is taken to be like text: four bytes a token.
+    let beyond = answer.delivered.beyond().div_ceil(4);
+    let is_exact = count.exact && beyond == 0 && tokenizer.permille == 1_000;
+    (tokenizer.scale(count.tokens).saturating_add(beyond), is_exact)
+}
+
+/// Characters of a text, in the unit that `standard_tokens` counts.
+pub(crate) fn characters(text: &str) -> u64 {
+    u64::try_from(text.chars().count()).unwrap_or(u64::MAX)
+}
+
+fn standard_tokens(call: &Call, answer: &Answer) -> u64 {
+    let delivered = characters(&answer.delivered.text()).saturating_add(answer.delivered.beyond());
+    call.prompt.characters.saturating_add(delivered).div_ceil(4)
+}
+
+/// The parts of a call with their prices.
+struct Bill {
+    usage: Usage,
+    cost: Cost,
+    /// `None` where a part has no price.
+    total: Option<Usd>,
+    uncached: Option<Usd>,
+    source: CostSource,
+    unpriced: Option<String>,
+    composition: Composition,
+    rows: Vec<PriceRow>,
+}
+
+impl Bill {
+    fn of(call: &Call, answer: &Answer, parts: &[UsagePart], prices: &PriceBook) -> Self {
+        let mut bill = Self {
+            usage: Usage::default(),
+            cost: Cost::default(),
+            total: Some(Usd::ZERO),
+            uncached: Some(Usd::ZERO),
+            source: CostSource::List,
+            unpriced: None,
+            composition: Composition::default(),
+            rows: Vec::new(),
+        };
+        for part in parts {
+            bill.usage.add(&part.usage);
+            match quote(call, answer, part, prices) {
+                Ok(quote) => bill.add_priced(call, &part.usage, &quote),
+                Err(unpriced) => bill.add_unpriced(call, &part.usage, unpriced.to_string()),
+            }
+        }
+        bill
+    }
+
+    fn add_priced(&mut self, call: &Call, usage: &Usage, quote: &Quote<'_>) {
+        let cost = quote.cost(usage);
+        if let Some((bucket, _)) = cost.unpriced_tokens.iter().find(|(_, tokens)| *tokens > 0) {
+            let reason = format!("`{}` has no price for {} tokens", quote.model(), bucket.name());
+            return self.add_unpriced(call, usage, reason);
+        }
+        self.composition.add(&Composition::of(&call.prompt, usage, Some(&cost.per_bucket)));
+        self.total = self.total.map(|total| total.plus(cost.total));
+        self.uncached = self.uncached.map(|uncached| uncached.plus(quote.uncached_cost(usage).total));
+        self.cost = plus(&self.cost, &cost);
+        if quote.source() == Source::Override && self.source == CostSource::List {
+            self.source = CostSource::Override;
+        }
+        let row = PriceRow {
+            provider: quote.provider().map(str::to_owned),
+            model: quote.model().to_owned(),
+            assumes_standard: quote.assumes_standard(),
+        };
+        if !self.rows.contains(&row) {
+            self.rows.push(row);
+        }
+    }
+
+    fn add_unpriced(&mut self, call: &Call, usage: &Usage, reason: String) {
+        self.composition.add(&Composition::of(&call.prompt, usage, None));
+        self.total = None;
+        self.uncached = None;
+        self.source = CostSource::Unknown;
+        self.unpriced.get_or_insert(reason);
+    }
+
+    fn by_bucket(&self) -> BTreeMap<&'static str, Usd> {
+        if self.total.is_none() {
+            return BTreeMap::new();
+        }
+        let fees = [("web_search", self.cost.web_search), ("request", self.cost.request)];
+        let buckets = self.cost.per_bucket.iter().map(|(bucket, cost)| (bucket.name(), cost));
+        buckets.chain(fees).filter(|(_, cost)| *cost != Usd::ZERO).collect()
+    }
+
+    fn components(&self) -> BTreeMap<&'static str, ComponentShare> {
+        let input = self.usage.input_total();
+        let share = |component: Component| {
+            let share = self.composition.get(component);
+            let cost_usd = self.total.and(share.cost.or(Some(Usd::ZERO)));
+            let proportion = Proportion::of(share.tokens, input);
+            (component.name(), ComponentShare {
+                tokens: share.tokens,
+                cached_tokens: share.cached_tokens,
+                share: proportion,
+                cost_usd,
+            })
+        };
+        Component::ALL.into_iter().map(share).collect()
+    }
+}
+
+/// The prices of a part: by the model it names, else the one that answered, else the one asked for.
+fn quote<'b>(call: &Call, answer: &Answer, part: &UsagePart, prices: &'b PriceBook) -> Result<Quote<'b>, Unpriced> {
+    let terms = Terms {
+        service_tier: answer.service_tier.as_deref(),
+        batch: false,
+        speed: answer.speed.as_deref().or(call.asked.speed.as_deref()),
+        inference_geo: answer.inference_geo.as_deref(),
+    };
+    let lookup = |model| Lookup { provider: call.route.provider.as_deref(), model, at: call.opened, terms };
+    let (answered, asked) = (part.model.as_deref().or(answer.model.as_deref()), call.asked.model.as_deref());
+    match (answered, asked) {
+        (Some(answered), Some(asked)) => {
+            prices.quote(&lookup(answered)).or_else(|unpriced| prices.quote(&lookup(asked)).map_err(|_| unpriced))
+        }
+        (answered, asked) => prices.quote(&lookup(answered.or(asked).unwrap_or_default())),
+    }
+}
+
+fn plus(cost: &Cost, more: &Cost) -> Cost {
+    Cost {
+        per_bucket: PerBucket::from_fn(|bucket| cost.per_bucket.get(bucket).plus(more.per_bucket.get(bucket))),
+        web_search: cost.web_search.plus(more.web_search),
+        request: cost.request.plus(more.request),
+        total: cost.total.plus(more.total),
+        ..*cost
+    }
+}
