@@ -10,4 +10,5 @@
 #![forbid(unsafe_code)]
 
 pub mod money;
+pub mod tokens;
 pub mod usage;
