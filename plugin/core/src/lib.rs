@@ -1,17 +1,30 @@
 //! `tollgate-core`: bytes of an LLM call in, an explained amount of money out.
 //!
 //! ```text
-//! bytes in -> frame -> dialect -> prompt/usage -> tokens -> price -> attribution -> limit -> event -> host
-//!             \____________________ this crate: pure, no host, no clock, no I/O ____________________/
+//! bytes in -> frame -> dialect -> prompt/usage -> tokens -> price -> cache -> attribution -> limit -> event -> host
+//!             \_________________________ this crate: pure, no host, no clock, no I/O __________________________/
 //! ```
 //!
 //! Values in, effects out: there is no clock, randomness, logging, static state or `Host` trait here; time is
 //! an argument. [`meter`] alone wires the stages together, and is the place to start reading.
 #![forbid(unsafe_code)]
 
+pub mod attribution;
+pub mod cache;
+mod calibration;
+pub mod config;
 pub mod dialect;
+pub mod event;
 pub mod frame;
+pub mod head;
+pub mod limit;
+pub mod meter;
+pub mod metrics;
 pub mod money;
+pub mod names;
+pub mod price;
 pub mod prompt;
+mod settlement;
 pub mod time;
+pub mod tokens;
 pub mod usage;

@@ -1,0 +1,4 @@
+//! placeholder
+pub(super) fn tokens(text: &[u8]) -> u64 {
+    text.len() as u64 / 4
+}

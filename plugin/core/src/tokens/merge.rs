@@ -1,0 +1,149 @@
+//! Byte pair encoding of one piece: how many tokens are left when nothing merges any more.
+//!
+//! The reference repeatedly joins the two adjacent parts whose joined bytes are the token of lowest id, the leftmost
+//! of equals. Here a part is a token id, and joining looks up a pair of ids instead of bytes. That is exact, because
+//! one pair per token is all there is:
+//!
+//! *Let the reference be about to join parts `a` and `b` into token `t`.* Nothing has been joined across the outer
+//! ends of `a` and `b` so far, so every join inside of them depended on these bytes alone; and whenever one of them
+//! was the best of the whole piece, it was the best among these bytes. So the reference, given the bytes of `t`
+//! alone, makes the same joins and arrives at `a`, `b`. What it joins last for `t` alone is one fixed pair, which the
+//! build script records, after checking for every token that the reference does arrive at it.
+//!
+//! Invariants: the count is that of the reference for every byte string; [`count`] takes O(n log n) steps.
+//! Must not know: why a piece is a piece.
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::tables::{NO_ID, Vocabulary, merged};
+
+/// The number of tokens of a piece, which is not empty.
+pub(super) fn count<V: Vocabulary>(piece: &[u8]) -> u64 {
+    match piece.len() {
+        0..=1 => piece.len() as u64,
+        2..=8 => short::<V, 8>(piece),
+        9..=16 => short::<V, 16>(piece),
+        17..=32 => short::<V, 32>(piece),
+        33..=64 => short::<V, 64>(piece),
+        _ => long::<V>(piece),
+    }
+}
+
+/// Up to `N` bytes, `N` a power of two up to 64. The best join is the least of `N` numbers, each a merged id with its
+/// position below it, which compiles to a few vector instructions; the parts left are the bits of a word, so that
+/// nothing ever moves.
+fn short<V: Vocabulary, const N: usize>(piece: &[u8]) -> u64 {
+    const {
+        assert!(N.is_power_of_two() && N <= 64);
+    }
+    let mut ids = [0_u32; N];
+    let mut joins = [NO_ID; N];
+    for (id, byte) in ids.iter_mut().zip(piece) {
+        *id = token_of_byte::<V>(*byte);
+    }
+    for at in 1..piece.len().min(N) {
+        join::<V, N>(&ids, &mut joins, at - 1, at);
+    }
+    let mut parts = u64::MAX >> (64 - piece.len().clamp(1, N));
+    loop {
+        let best = joins.iter().fold(NO_ID, |best, &join| best.min(join));
+        if best == NO_ID {
+            return u64::from(parts.count_ones());
+        }
+        let left = best as usize % N;
+        let after_left = parts & (u64::MAX - 1) << left;
+        let right = after_left.trailing_zeros() as usize % N;
+        parts &= !(1 << right);
+        put(&mut ids, left, best / N as u32);
+        put(&mut joins, right, NO_ID);
+        let after_right = after_left & (after_left - 1);
+        if after_right == 0 {
+            put(&mut joins, left, NO_ID);
+        } else {
+            join::<V, N>(&ids, &mut joins, left, after_right.trailing_zeros() as usize);
+        }
+        let before_left = parts & !(u64::MAX << left);
+        if before_left != 0 {
+            join::<V, N>(&ids, &mut joins, before_left.ilog2() as usize, left);
+        }
+    }
+}
+
+/// Notes what the adjacent parts at two positions join into.
+#[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "a number modulo N indexes an array of N")]
+fn join<V: Vocabulary, const N: usize>(ids: &[u32; N], joins: &mut [u32; N], left: usize, right: usize) {
+    let id = merged::<V>(ids[left % N], ids[right % N]);
+    #[expect(clippy::cast_possible_truncation, reason = "a position is below 64")]
+    let position = (left % N) as u32;
+    joins[left % N] = if id == NO_ID { NO_ID } else { id * N as u32 + position };
+}
+
+#[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "a number modulo N indexes an array of N")]
+const fn put<const N: usize>(array: &mut [u32; N], at: usize, value: u32) {
+    array[at % N] = value;
+}
+
+#[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "the table has an entry for every byte")]
+fn token_of_byte<V: Vocabulary>(byte: u8) -> u32 {
+    u32::from(V::BYTES[usize::from(byte)])
+}
+
+/// A part of a long piece, linked to its neighbours by position. Gone parts have no join.
+#[derive(Clone, Copy)]
+struct Part {
+    id: u32,
+    /// What it and the next part join into.
+    join: u32,
+    previous: u32,
+    next: u32,
+}
+
+/// Any length: the joins wait in a heap, and those that another join made void are skipped when they come up.
+fn long<V: Vocabulary>(piece: &[u8]) -> u64 {
+    let Ok(len) = u32::try_from(piece.len()) else { return piece.len() as u64 };
+    let mut parts: Vec<Part> = (0..len)
+        .zip(piece)
+        .map(|(at, &byte)| Part { id: token_of_byte::<V>(byte), join: NO_ID, previous: at.wrapping_sub(1), next: at + 1 })
+        .collect();
+    let mut waiting = BinaryHeap::with_capacity(piece.len());
+    for at in 0..len {
+        offer::<V>(&mut parts, &mut waiting, at);
+    }
+    let mut count = u64::from(len);
+    while let Some(Reverse((id, left))) = waiting.pop() {
+        let Some(&part) = part_at(&parts, left).filter(|part| part.join == id) else { continue };
+        let Some(&gone) = part_at(&parts, part.next) else { continue };
+        if let Some(right) = parts.get_mut(part.next as usize) {
+            right.join = NO_ID;
+        }
+        if let Some(after) = parts.get_mut(gone.next as usize) {
+            after.previous = left;
+        }
+        if let Some(merged) = parts.get_mut(left as usize) {
+            *merged = Part { id, next: gone.next, ..part };
+        }
+        count -= 1;
+        offer::<V>(&mut parts, &mut waiting, left);
+        offer::<V>(&mut parts, &mut waiting, part.previous);
+    }
+    count
+}
+
+/// Notes what the part at a position and the next one join into, if both exist.
+fn offer<V: Vocabulary>(parts: &mut [Part], waiting: &mut BinaryHeap<Reverse<(u32, u32)>>, at: u32) {
+    let Some(&Part { id, next, .. }) = part_at(parts, at) else { return };
+    let join = part_at(parts, next).map_or(NO_ID, |next| merged::<V>(id, next.id));
+    if let Some(part) = parts.get_mut(at as usize) {
+        part.join = join;
+    }
+    if join != NO_ID {
+        waiting.push(Reverse((join, at)));
+    }
+}
+
+fn part_at(parts: &[Part], at: u32) -> Option<&Part> {
+    parts.get(at as usize)
+}
