@@ -10,4 +10,6 @@
 #![forbid(unsafe_code)]
 
 pub mod money;
+pub mod price;
+pub mod time;
 pub mod usage;
