@@ -51,7 +51,7 @@ def use_pinned_package():
     name, version = pinned()
     probe = f"import importlib.metadata as m; assert m.version('{name}') == '{version}'"
     if subprocess.run([python, "-c", probe], stderr=subprocess.DEVNULL).returncode:
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", REQUIREMENTS], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS], check=True)
     if Path(sys.prefix).resolve() != VENV.resolve():
         os.execv(python, [str(python), *sys.argv])
 
@@ -59,6 +59,14 @@ def use_pinned_package():
 def pinned():
     """Name and version of the pinned package."""
     return REQUIREMENTS.read_text().strip().split("==")
+
+
+def write_or_check(target, text, checking):
+    """Writes a generated file; when checking, exits with an error if it would change."""
+    if checking and (not target.exists() or target.read_text() != text):
+        sys.exit(f"{target.relative_to(ROOT)} is not what the pinned package gives: run this script without --check")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text)
 
 
 def rounded(price):

@@ -1,6 +1,7 @@
 """Writes the differential test data: what the real genai-prices package answers.
 
-    python3 scripts/price_oracle.py     write plugin/core/testdata/price-oracle.jsonl
+    python3 scripts/price_oracle.py           write plugin/core/testdata/price-oracle.jsonl
+    python3 scripts/price_oracle.py --check   fail when the committed file differs
 
 The first line holds the usage profiles. Then one question a line: provider `p`, model name `m`, time `t` (default: a
 Wednesday noon), terms and usage profile `u` (default: text), and the package's answer: the `row` that matched and the
@@ -10,6 +11,7 @@ almost match. Prices are rounded to nine decimals first, as in the committed dat
 """
 
 import json
+import sys
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, getcontext
 
@@ -195,8 +197,7 @@ def main():
                 oracle.ask(provider.id, model.id, terms={"service_tier": "priority"})
     rows = [json.dumps(line, separators=(",", ":"), ensure_ascii=False) for line in [PROFILES, *oracle.lines]]
     rows = list(dict.fromkeys(rows))
-    TARGET.parent.mkdir(parents=True, exist_ok=True)
-    TARGET.write_text("\n".join(rows) + "\n")
+    book.write_or_check(TARGET, "\n".join(rows) + "\n", "--check" in sys.argv)
     unreachable = [f"{p.id}/{m.id}" for p in providers for m in p.models if (p.id, m.id) not in oracle.covered]
     print(f"{len(rows) - 1} questions; {len(oracle.covered)} models, unreachable by any name: {unreachable}")
 

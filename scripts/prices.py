@@ -65,7 +65,6 @@ def report(before, after):
                 was, now = old[key].get(field), new[key].get(field)
                 if was != now:
                     print(f"changed  {name}  {field}: {compact(was)} -> {compact(now)}")
-    print(f"{len(new)} models, {len(after.encode())} bytes")
 
 
 def main():
@@ -74,14 +73,10 @@ def main():
 
     before = TARGET.read_text() if TARGET.exists() else ""
     after = render(providers)
-    if before == after:
-        print(f"prices match {'=='.join(book.pinned())}: {len(models(after))} models")
-    elif "--check" in sys.argv:
+    if before != after:
         report(before, after)
-        sys.exit("the committed prices differ from the pinned package: run `python3 scripts/prices.py`")
-    else:
-        report(before, after)
-        TARGET.write_text(after)
+    book.write_or_check(TARGET, after, "--check" in sys.argv)
+    print(f"{'=='.join(book.pinned())}: {len(models(after))} models, {len(after.encode())} bytes")
 
 
 if __name__ == "__main__":

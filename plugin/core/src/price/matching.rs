@@ -188,6 +188,21 @@ mod tests {
             (None, "claude-sonnet-4-5-20250929", ("anthropic", "claude-sonnet-4-5")),
             (Some("gcp.gemini"), "models/gemini-2.5-pro", ("google", "gemini-2.5-pro")),
             (None, "models/gemini-2.5-pro", ("google", "gemini-2.5-pro")),
+            (
+                Some("gcp.vertex_ai"),
+                "projects/p/locations/eu/publishers/anthropic/models/claude-sonnet-4-5@20250929",
+                ("google", "claude-sonnet-4-5"),
+            ),
+            (
+                Some("aws.bedrock"),
+                "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+                ("aws", "regional.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+            ),
+            (Some("azure.ai.openai"), "gpt-6-sol-2026-08-01", ("azure", "gpt-6-sol")),
+            (Some("mistral_ai"), "mistralai/mistral-large-latest", ("mistral", "mistral-large")),
+            // A compact date where the list writes dashes, and a snapshot that the list has no row for.
+            (Some("openai"), "gpt-5.2-20251211", ("openai", "gpt-5.2")),
+            (Some("groq"), "llama-3.3-70b-versatile-20260101", ("groq", "llama-3.3-70b-versatile")),
         ] {
             check(provider, model, Some(expected));
         }

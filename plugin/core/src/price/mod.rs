@@ -453,6 +453,8 @@ mod tests {
         let searched = Usage { web_searches: 3, ..Usage::default() };
         let opus = quote("anthropic", "claude-opus-5", WEDNESDAY, Terms::default()).cost(&searched);
         assert_eq!(opus.total.to_string(), "0.03");
+        let haiku = quote("anthropic", "claude-3-haiku", WEDNESDAY, Terms::default()).cost(&searched);
+        assert_eq!((haiku.total, haiku.unpriced_web_searches), (Usd::ZERO, 3));
     }
 
     #[test]

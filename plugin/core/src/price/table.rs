@@ -4,6 +4,7 @@
 //! Invariants: [`Unit`] and the generator's `UNITS` have the same order; names and patterns are lower case, except a
 //! model's displayed id; providers and models keep the list's order, which decides between several matches.
 //! Must not know: how a model is looked up or a cost computed.
+#![deny(clippy::arithmetic_side_effects)]
 
 use crate::usage::Bucket;
 
@@ -144,5 +145,65 @@ impl Unit {
             Self::WebSearch => 12,
             Self::Request => 13,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(pattern: &Pattern) -> Vec<&'static str> {
+        match pattern {
+            Pattern::Id => Vec::new(),
+            Pattern::Name(text) | Pattern::Prefix(text) | Pattern::Suffix(text) | Pattern::Contains(text) => vec![text],
+            Pattern::Any(patterns) | Pattern::All(patterns) => patterns.iter().flat_map(texts).collect(),
+            Pattern::Not(pattern) => texts(pattern),
+        }
+    }
+
+    #[test]
+    fn patterns_are_lower_case_as_the_names_they_are_compared_with() {
+        for provider in PROVIDERS {
+            let of_provider = provider.named_like.iter().chain(&provider.serves).flat_map(texts);
+            for text in of_provider.chain(provider.models.iter().flat_map(|model| texts(&model.pattern))) {
+                assert_eq!(text, text.to_lowercase(), "{}", provider.id);
+            }
+            let own_name = provider.models.iter().filter(|model| matches!(model.pattern, Pattern::Id));
+            own_name.for_each(|model| assert_eq!(model.id, model.id.to_lowercase()));
+        }
+    }
+
+    #[test]
+    fn providers_that_others_refer_to_exist() {
+        let exists = |id: &str| PROVIDERS.iter().any(|provider| provider.id == id);
+        let fallbacks = PROVIDERS.iter().flat_map(|provider| provider.fallback).copied();
+        for id in fallbacks.chain(ALIASES.iter().map(|(_, id)| *id)).chain(UPLIFTS.iter().map(|uplift| uplift.provider))
+        {
+            assert!(exists(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn every_price_set_begins_with_its_base_and_has_one_price_per_unit() {
+        for model in PROVIDERS.iter().flat_map(|provider| provider.models) {
+            let dated = model.pricing.dated.iter().map(|dated| dated.steps);
+            for steps in dated.chain(model.pricing.variants.iter().map(|variant| variant.steps)) {
+                assert_eq!(steps[0].above, 0, "{}", model.id);
+                assert!(steps.windows(2).all(|pair| pair[0].above < pair[1].above), "{}", model.id);
+                for rates in steps.iter().map(|step| &step.rates) {
+                    assert_eq!(rates.units.count_ones() as usize, rates.femto.len(), "{}", model.id);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_unit_has_a_price_only_when_its_bit_is_set() {
+        let rates = Rates { units: 0b10_0001_0000_0001, femto: &[7, 8, 9] };
+        assert_eq!(rates.get(Unit::Tokens(Bucket::InputUncached)), Some(7));
+        assert_eq!(rates.get(Unit::Tokens(Bucket::InputAudio)), None);
+        assert_eq!(rates.get(Unit::Tokens(Bucket::Output)), Some(8));
+        assert_eq!(rates.get(Unit::WebSearch), None);
+        assert_eq!(rates.get(Unit::Request), Some(9));
     }
 }

@@ -102,3 +102,39 @@ fn asks(terms: &Terms<'_>, term: &Term) -> bool {
         Term::Speed(speed) => terms.speed.is_some_and(|asked| asked.eq_ignore_ascii_case(speed)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(hours: &Hours, at: &str, expected: bool) {
+        assert_eq!(contains(hours, Timestamp::parse(at).unwrap()), expected, "{at}");
+    }
+
+    #[test]
+    fn hours_include_their_first_minute_and_exclude_their_last() {
+        let hours = Hours { start_minute: 60, end_minute: 240, days: Days::All };
+        check(&hours, "2026-11-21T00:59:59Z", false);
+        check(&hours, "2026-11-21T01:00:00Z", true);
+        check(&hours, "2026-11-21T03:59:59Z", true);
+        check(&hours, "2026-11-21T04:00:00Z", false);
+    }
+
+    #[test]
+    fn hours_that_end_before_they_start_go_over_midnight() {
+        let hours = Hours { start_minute: 1_320, end_minute: 60, days: Days::All };
+        check(&hours, "2026-11-21T21:59:59Z", false);
+        check(&hours, "2026-11-21T22:00:00Z", true);
+        check(&hours, "2026-11-22T00:59:59Z", true);
+        check(&hours, "2026-11-22T01:00:00Z", false);
+    }
+
+    #[test]
+    fn a_bucket_stands_first_for_itself() {
+        for bucket in Bucket::ALL {
+            assert_eq!(stand_ins(bucket).first(), Some(&bucket));
+            assert!(stand_ins(bucket).iter().all(|other| other.direction() == bucket.direction()));
+        }
+    }
+}
