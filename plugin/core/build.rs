@@ -1,7 +1,11 @@
-//! Generates what the filter reads but nobody should write by hand. One module per kind of data.
+//! Generates the static tables the core is compiled with. One module per kind of data.
+
+#[path = "build/prices.rs"]
+mod prices;
 #[path = "build/tokens.rs"]
 mod tokens;
 
 fn main() {
+    prices::generate();
     tokens::generate();
 }

@@ -261,7 +261,10 @@ mod tests {
         assert_eq!(bearer.get(Dimension::ApiKey).map(str::len), Some(16));
         assert!(!format!("{bearer:?}").contains("sk-1"));
         let other = Sources { secret: "t".to_owned(), ..sources };
-        assert_ne!(other.resolve(&Headers::new(&[("x-api-key", "sk-1")])).get(Dimension::ApiKey), plain.get(Dimension::ApiKey));
+        assert_ne!(
+            other.resolve(&Headers::new(&[("x-api-key", "sk-1")])).get(Dimension::ApiKey),
+            plain.get(Dimension::ApiKey)
+        );
     }
 
     #[test]

@@ -16,10 +16,7 @@ impl<'a> Headers<'a> {
     /// The first value of a header; an empty value counts as none.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a str> {
-        self.0
-            .iter()
-            .find(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_empty())
-            .map(|(_, value)| *value)
+        self.0.iter().find(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_empty()).map(|(_, value)| *value)
     }
 }
 

@@ -11,7 +11,7 @@
 
 pub mod attribution;
 pub mod cache;
-mod calibration;
+pub mod calibration;
 pub mod config;
 pub mod dialect;
 pub mod event;

@@ -264,10 +264,7 @@ impl Meter {
         let verdict = findings.iter().find(|found| found.denies()).map_or(Verdict::Forward, |found| {
             Verdict::Deny(Denial {
                 status: 429,
-                headers: vec![
-                    (header::SHOULD_RETRY, "false".to_owned()),
-                    (header::LIMIT, found.id.clone()),
-                ],
+                headers: vec![(header::SHOULD_RETRY, "false".to_owned()), (header::LIMIT, found.id.clone())],
                 body: call.route.dialect.error_body("rate_limit_error", "limit_exceeded", &found.message()),
             })
         });
@@ -317,11 +314,9 @@ impl Call {
 
     fn request_of<'a>(&self, body: Body<'a>) -> Result<Request<'a>, (Unmetered, String)> {
         match body {
-            Body::Whole(bytes) => self
-                .route
-                .dialect
-                .read_request(bytes)
-                .map_err(|error| (Unmetered::RequestMalformed, error.to_string())),
+            Body::Whole(bytes) => {
+                self.route.dialect.read_request(bytes).map_err(|error| (Unmetered::RequestMalformed, error.to_string()))
+            }
             Body::TooLarge(size) => {
                 let message = format!("the request body of {size} bytes is larger than the configured maximum");
                 Err((Unmetered::RequestTooLarge, message))

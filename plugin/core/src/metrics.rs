@@ -91,7 +91,9 @@ impl Measurer {
         };
         add(metric::REQUESTS, &[(label::OUTCOME, event.outcome.name())], Kind::Counter, 1);
         for (direction, tokens) in totals(event) {
-            tokens.into_iter().for_each(|tokens| add(metric::TOKENS, &[(label::TYPE, direction)], Kind::Counter, tokens));
+            tokens
+                .into_iter()
+                .for_each(|tokens| add(metric::TOKENS, &[(label::TYPE, direction)], Kind::Counter, tokens));
         }
         for (bucket, tokens) in event.usage.tokens.iter().filter(|(_, tokens)| *tokens > 0) {
             add(metric::BUCKET_TOKENS, &[(label::TYPE, bucket.name())], Kind::Counter, tokens);

@@ -22,7 +22,7 @@ pub struct Usd(i128);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
     /// Not of the form `12`, `12.5`, `-0.25` or `1.5e-7`.
-    #[error("`{0}` is not a decimal number; write dollars like \"2.50\"")]
+    #[error("`{0}` is not a decimal number")]
     NotDecimal(String),
     /// Finer than a femtodollar, or beyond the range of the integer.
     #[error("`{0}` does not fit: amounts have at most 15 decimals and 20 digits before the point")]

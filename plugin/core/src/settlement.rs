@@ -8,7 +8,9 @@
 use crate::cache::Composition;
 use crate::calibration::Tokenizer;
 use crate::dialect::{Answer, UsagePart};
-use crate::event::{CacheEffect, ComponentShare, CostSource, Event, Outcome, PriceRow, Proportion, Timing, UsageSource};
+use crate::event::{
+    CacheEffect, ComponentShare, CostSource, Event, Outcome, PriceRow, Proportion, Timing, UsageSource,
+};
 use crate::meter::{Call, Ending, Unmetered};
 use crate::money::Usd;
 use crate::names::EVENT_SCHEMA;
@@ -126,7 +128,8 @@ impl Settlement {
 /// How the call stands: what the gateway saw, corrected by what the response said.
 fn outcome(call: &Call, ending: Option<Ending>) -> Outcome {
     let answer = call.reader.as_ref().map(|reader| reader.answer());
-    let is_error = call.status.is_some_and(|status| status >= 400) || answer.is_some_and(|answer| answer.error.is_some());
+    let is_error =
+        call.status.is_some_and(|status| status >= 400) || answer.is_some_and(|answer| answer.error.is_some());
     let is_whole = answer.is_none_or(|answer| answer.terminal) && !call.wellformedness.truncated
         || call.wellformedness.done
         || (call.wellformedness.documents > 0 && !call.wellformedness.events && !call.wellformedness.truncated);
@@ -291,12 +294,15 @@ impl Bill {
             let share = self.composition.get(component);
             let cost_usd = self.total.and(share.cost.or(Some(Usd::ZERO)));
             let proportion = Proportion::of(share.tokens, input);
-            (component.name(), ComponentShare {
-                tokens: share.tokens,
-                cached_tokens: share.cached_tokens,
-                share: proportion,
-                cost_usd,
-            })
+            (
+                component.name(),
+                ComponentShare {
+                    tokens: share.tokens,
+                    cached_tokens: share.cached_tokens,
+                    share: proportion,
+                    cost_usd,
+                },
+            )
         };
         Component::ALL.into_iter().map(share).collect()
     }

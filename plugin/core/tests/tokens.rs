@@ -46,26 +46,141 @@ impl Random {
 }
 
 const WORDS: &[&str] = &[
-    "the", "The", "THE", "naïve", "Straße", "don", "'s", "'S", "'ſ", "'t", "'re", "'RE", "'Ve", "'m", "'ll", "'lL", "'d",
-    "'x", "'", "’s", "ſ", "K", "getUserName", "HTTPServer", "snake_case", "kebab-case", "x1y2", "1234567", "3.14", "٣٤٥",
-    "²³", "Ⅷ", "½", "привет", "ПРИВЕТ", "мир", "שלום", "مرحبا", "नमस्ते", "ภาษาไทย", "中文", "中文字符测试一下", "日本語テキスト",
-    "カタカナ", "한국어", "ǅ", "ʰ", "\u{301}", "e\u{301}", "\u{200d}", "👩‍👩‍👧‍👦", "🇩🇪", "👍🏽", "❤\u{fe0f}", "𠀀𠀁", "𝒳", "\u{e000}",
-    "\u{10ffff}", "<|endoftext|>", "<|im_start|>", "{\"type\":\"object\",", "\"}]", "=>", "!!!", "/", "//", "/*", "*/", "\\n", "==",
-    "--------------------------------", "aaaaaaaaaaaaaaaaaaaaaaaaaaaa", "=================", "、", "。", "！", "：「", "」",
+    "the",
+    "The",
+    "THE",
+    "naïve",
+    "Straße",
+    "don",
+    "'s",
+    "'S",
+    "'ſ",
+    "'t",
+    "'re",
+    "'RE",
+    "'Ve",
+    "'m",
+    "'ll",
+    "'lL",
+    "'d",
+    "'x",
+    "'",
+    "’s",
+    "ſ",
+    "K",
+    "getUserName",
+    "HTTPServer",
+    "snake_case",
+    "kebab-case",
+    "x1y2",
+    "1234567",
+    "3.14",
+    "٣٤٥",
+    "²³",
+    "Ⅷ",
+    "½",
+    "привет",
+    "ПРИВЕТ",
+    "мир",
+    "שלום",
+    "مرحبا",
+    "नमस्ते",
+    "ภาษาไทย",
+    "中文",
+    "中文字符测试一下",
+    "日本語テキスト",
+    "カタカナ",
+    "한국어",
+    "ǅ",
+    "ʰ",
+    "\u{301}",
+    "e\u{301}",
+    "\u{200d}",
+    "👩‍👩‍👧‍👦",
+    "🇩🇪",
+    "👍🏽",
+    "❤\u{fe0f}",
+    "𠀀𠀁",
+    "𝒳",
+    "\u{e000}",
+    "\u{10ffff}",
+    "<|endoftext|>",
+    "<|im_start|>",
+    "{\"type\":\"object\",",
+    "\"}]",
+    "=>",
+    "!!!",
+    "/",
+    "//",
+    "/*",
+    "*/",
+    "\\n",
+    "==",
+    "--------------------------------",
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "=================",
+    "、",
+    "。",
+    "！",
+    "：「",
+    "」",
 ];
 
 const SPACES: &[&str] = &[
-    "", " ", " ", " ", "  ", "   ", "\t", "\n", "\r\n", "\n\n", " \n", "\n ", "\r", "\u{a0}", "\u{3000}", "\u{2028}", "\u{85}", "\u{b}",
-    "\u{1680}", "        ", "                        ", "\t\t\t", "\n\n\n    ", " \n \n", "\n/", "/\n",
+    "",
+    " ",
+    " ",
+    " ",
+    "  ",
+    "   ",
+    "\t",
+    "\n",
+    "\r\n",
+    "\n\n",
+    " \n",
+    "\n ",
+    "\r",
+    "\u{a0}",
+    "\u{3000}",
+    "\u{2028}",
+    "\u{85}",
+    "\u{b}",
+    "\u{1680}",
+    "        ",
+    "                        ",
+    "\t\t\t",
+    "\n\n\n    ",
+    " \n \n",
+    "\n/",
+    "/\n",
 ];
 
 /// A character of any class: an even choice of ranges that matter to the patterns, or any code point at all.
 fn character(random: &mut Random) -> char {
     let (from, to) = random.pick(&[
-        (0x20, 0x7E), (0x20, 0x7E), (0x00, 0x7F), (0x80, 0x24F), (0x250, 0x36F), (0x370, 0x5FF), (0x600, 0x8FF), (0x900, 0xDFF),
-        (0xE00, 0x12FF), (0x1300, 0x1FFF), (0x2000, 0x2BFF), (0x2C00, 0x2FFF), (0x3000, 0x30FF), (0x3100, 0x33FF),
-        (0x4E00, 0x9FFF), (0x4E00, 0x5200), (0xA000, 0xABFF), (0xAC00, 0xD7A3), (0xF900, 0xFFFF), (0x1_0000, 0x1_FFFF),
-        (0x1_F300, 0x1_FAFF), (0x2_0000, 0x3_FFFF), (0x0, 0x10_FFFF),
+        (0x20, 0x7E),
+        (0x20, 0x7E),
+        (0x00, 0x7F),
+        (0x80, 0x24F),
+        (0x250, 0x36F),
+        (0x370, 0x5FF),
+        (0x600, 0x8FF),
+        (0x900, 0xDFF),
+        (0xE00, 0x12FF),
+        (0x1300, 0x1FFF),
+        (0x2000, 0x2BFF),
+        (0x2C00, 0x2FFF),
+        (0x3000, 0x30FF),
+        (0x3100, 0x33FF),
+        (0x4E00, 0x9FFF),
+        (0x4E00, 0x5200),
+        (0xA000, 0xABFF),
+        (0xAC00, 0xD7A3),
+        (0xF900, 0xFFFF),
+        (0x1_0000, 0x1_FFFF),
+        (0x1_F300, 0x1_FAFF),
+        (0x2_0000, 0x3_FFFF),
+        (0x0, 0x10_FFFF),
     ]);
     char::from_u32(from + random.below((to - from + 1) as usize) as u32).unwrap_or('\u{fffd}')
 }
@@ -91,7 +206,9 @@ fn text(random: &mut Random, kind: usize) -> String {
                 }
             }
             // letters of every case in a row, with marks and contractions
-            3 => text.push_str(random.pick(&["a", "B", "中", "ʰ", "\u{301}", "ǅ", "ß", "'s", "'LL", "'", "1", " ", "z", "Z", "ª"])),
+            3 => text.push_str(
+                random.pick(&["a", "B", "中", "ʰ", "\u{301}", "ǅ", "ß", "'s", "'LL", "'", "1", " ", "z", "Z", "ª"]),
+            ),
             // white space of every kind in a row
             4 => {
                 text.push_str(random.pick(SPACES));
@@ -101,7 +218,11 @@ fn text(random: &mut Random, kind: usize) -> String {
             }
             // a character again and again
             _ => {
-                let repeated = if random.below(2) == 0 { character(random) } else { random.pick(&['a', ' ', '=', '\n', '中', '0']) };
+                let repeated = if random.below(2) == 0 {
+                    character(random)
+                } else {
+                    random.pick(&['a', ' ', '=', '\n', '中', '0'])
+                };
                 text.extend(std::iter::repeat_n(repeated, random.below(40)));
             }
         }

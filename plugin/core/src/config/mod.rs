@@ -56,7 +56,7 @@ struct RouteRule {
 impl Default for Config {
     /// The configuration `{}`.
     fn default() -> Self {
-        Compiler::default().compile(&RawConfig::default())
+        Compiler::new(read::read(b"{}")).compile()
     }
 }
 
@@ -66,10 +66,11 @@ impl Config {
     /// # Errors
     /// Every mistake there is, each with path and hint.
     pub fn parse(json: &[u8]) -> Result<Self, Vec<ConfigError>> {
-        let (raw, errors) = read::read(json);
-        let mut compiler = Compiler { errors };
-        let config = compiler.compile(&raw);
-        if compiler.errors.is_empty() { Ok(config) } else { Err(compiler.errors) }
+        let mut compiler = Compiler::new(read::read(json));
+        let config = compiler.compile();
+        let Compiler { written, errors } = compiler;
+        let errors: Vec<_> = written.errors.into_iter().chain(errors).collect();
+        if errors.is_empty() { Ok(config) } else { Err(errors) }
     }
 
     /// The route of a request; `None` for traffic that is no LLM call.
@@ -81,8 +82,7 @@ impl Config {
             return None;
         }
         let dialect = rule.dialect.or(detected.as_ref().map(|route| route.dialect))?;
-        let provider =
-            rule.provider.clone().map(Cow::Owned).or_else(|| detected.and_then(|route| route.provider));
+        let provider = rule.provider.clone().map(Cow::Owned).or_else(|| detected.and_then(|route| route.provider));
         Some(Route { dialect, operation: dialect.operation(), provider })
     }
 }
@@ -96,17 +96,26 @@ impl RouteRule {
 }
 
 /// Turns what is written into what is used, collecting mistakes.
-#[derive(Default)]
 struct Compiler {
+    written: read::Written,
     errors: Vec<ConfigError>,
 }
 
 impl Compiler {
-    fn error(&mut self, path: String, problem: impl Into<String>, hint: impl Into<String>) {
-        self.errors.push(ConfigError { path, problem: problem.into(), hint: hint.into() });
+    const fn new(written: read::Written) -> Self {
+        Self { written, errors: Vec::new() }
     }
 
-    fn compile(&mut self, raw: &RawConfig) -> Config {
+    /// Notes a mistake, except in an item that already has one: what is left of it says nothing.
+    fn error(&mut self, path: String, problem: impl Into<String>, hint: impl Into<String>) {
+        let item = path.split_inclusive(']').next().unwrap_or(&path);
+        if !item.ends_with(']') || self.written.errors.iter().all(|error| !error.path.starts_with(item)) {
+            self.errors.push(ConfigError { path, problem: problem.into(), hint: hint.into() });
+        }
+    }
+
+    fn compile(&mut self) -> Config {
+        let raw = std::mem::take(&mut self.written.config);
         if raw.hold_headers && matches!(raw.host, HostChoice::Kong | HostChoice::Apisix) {
             self.error("hold_headers".to_owned(), "only Envoy can hold headers", "remove it, or set `host` to `envoy`");
         }
@@ -119,7 +128,7 @@ impl Compiler {
             hold_headers: raw.hold_headers,
             failure_mode: raw.failure_mode,
             max_request_bytes: usize::try_from(raw.max_request_bytes).unwrap_or(usize::MAX),
-            sources: sources(raw),
+            sources: sources(&raw),
             prices: PriceBook::with_overrides(overrides),
             limits: self.limits(&raw.limits),
             labels: raw.metrics.labels.clone(),
@@ -135,12 +144,13 @@ impl Compiler {
             if known.is_none() {
                 let names = Dialect::ALL.map(|dialect| format!("`{}`", dialect.name())).join(", ");
                 let problem = format!("unknown dialect `{name}`");
-                self.error(format!("routes[{index}].dialect"), problem, format!("expected one of {names}"));
+                let path = format!("{}.dialect", self.written.item("routes", index));
+                self.error(path, problem, format!("expected one of {names}"));
             }
             known
         });
         if raw.host.is_none() && raw.path_prefix.is_none() {
-            self.error(format!("routes[{index}]"), "matches every request", "give `host` or `path_prefix`");
+            self.error(self.written.item("routes", index), "matches every request", "give `host` or `path_prefix`");
         }
         RouteRule {
             host: raw.host.as_deref().map(Pattern::new),
@@ -152,8 +162,9 @@ impl Compiler {
     }
 
     fn price(&mut self, index: usize, raw: &RawPrice) -> Override {
+        let item = self.written.item("prices", index);
         if raw.model.is_empty() {
-            self.error(format!("prices[{index}].model"), "missing", "name a model, or a prefix like `gpt-4o*`");
+            self.error(format!("{item}.model"), "missing", "name a model, or a prefix like `gpt-4o*`");
         }
         let per_million = [
             ("input_per_million", Bucket::InputUncached, &raw.input_per_million),
@@ -165,12 +176,13 @@ impl Compiler {
         ];
         let mut tokens = PerBucket::from_fn(|_| None);
         for (field, bucket, decimal) in per_million {
-            tokens.set(bucket, self.rate(&format!("prices[{index}].{field}"), decimal.as_ref(), Rate::per_million));
+            tokens.set(bucket, self.rate(&format!("{item}.{field}"), decimal.as_ref(), Rate::per_million));
         }
-        let path = format!("prices[{index}].requests_per_thousand");
+        let path = format!("{item}.requests_per_thousand");
         let request = self.rate(&path, raw.requests_per_thousand.as_ref(), Rate::per_thousand);
-        if request.is_none() && tokens.iter().all(|(_, rate)| rate.is_none()) {
-            self.error(format!("prices[{index}]"), "no price given", "give at least `input_per_million`");
+        let is_given = per_million.iter().any(|(_, _, decimal)| decimal.is_some());
+        if raw.requests_per_thousand.is_none() && !is_given {
+            self.error(item, "no price given", "give at least `input_per_million`");
         }
         Override { provider: raw.provider.clone(), model: raw.model.clone(), tokens, web_search: None, request }
     }
@@ -184,7 +196,7 @@ impl Compiler {
         match parse(&decimal?.0) {
             Ok(rate) => Some(rate),
             Err(error) => {
-                self.error(path.to_owned(), error.to_string(), "write dollars as a decimal like \"2.50\"");
+                self.error(path.to_owned(), error.to_string(), "give dollars per million, or per thousand requests");
                 None
             }
         }
@@ -194,25 +206,28 @@ impl Compiler {
         let mut ids = BTreeSet::new();
         let mut limits = Vec::new();
         for (index, limit) in raw.iter().enumerate() {
+            let item = self.written.item("limits", index);
             if limit.id.is_empty() {
-                self.error(format!("limits[{index}].id"), "missing", "give the limit a name");
+                self.error(format!("{item}.id"), "missing", "give the limit a name");
             } else if !ids.insert(limit.id.as_str()) {
                 let problem = format!("`{}` is already the id of another limit", limit.id);
-                self.error(format!("limits[{index}].id"), problem, "give every limit a name of its own");
+                self.error(format!("{item}.id"), problem, "give every limit a name of its own");
             }
-            limits.extend(self.limit(index, limit));
+            limits.extend(self.limit(&item, limit));
         }
         limits
     }
 
-    fn limit(&mut self, index: usize, raw: &RawLimit) -> Option<Limit> {
-        let path = format!("limits[{index}].limit");
+    fn limit(&mut self, item: &str, raw: &RawLimit) -> Option<Limit> {
+        let path = format!("{item}.limit");
         let Some(Decimal(text)) = &raw.limit else {
             self.error(path, "missing", "say how much is allowed");
             return None;
         };
         let ceiling = match raw.measure {
-            Measure::InputTokens => text.parse().map(Ceiling::InputTokens).map_err(|_| "write a whole number of tokens"),
+            Measure::InputTokens => {
+                text.parse().map(Ceiling::InputTokens).map_err(|_| "write a whole number of tokens")
+            }
             Measure::OutputTokens => {
                 text.parse().map(Ceiling::OutputTokens).map_err(|_| "write a whole number of tokens")
             }
@@ -302,9 +317,9 @@ mod tests {
             errors(json),
             [
                 "failure_mod: unknown field `failure_mod`; did you mean `failure_mode`?",
-                "max_request_bytes: invalid type: string \"big\"; expected u64",
                 "limits[0].measure: unknown variant `input_token`; did you mean `input_tokens`?",
-                "prices[0].input_per_million: `1,5` is not a decimal number; write dollars like \"2.50\"; write dollars as a decimal like \"2.50\"",
+                "max_request_bytes: invalid type: string \"big\"; expected u64",
+                "prices[0].input_per_million: `1,5` is not a decimal number; give dollars per million, or per thousand requests",
                 "limits[1].limit: `free` is not an amount of dollars; write dollars as a decimal like \"0.50\"",
             ]
         );
@@ -315,7 +330,7 @@ mod tests {
         let json = r#"{"limits": [7, {"id": "a", "limit": 1}, {"id": "b", "limits": 1}, true, {"id": "c"}]}"#;
         let paths: Vec<_> =
             errors(json).iter().map(|error| error.split(':').next().unwrap_or_default().to_owned()).collect();
-        assert_eq!(paths, ["limits[0]", "limits[2].limits", "limits[3]", "limits[2].limit", "limits[4].limit"]);
+        assert_eq!(paths, ["limits[0]", "limits[2].limits", "limits[3]", "limits[4].limit"]);
     }
 
     #[test]

@@ -30,22 +30,37 @@ impl fmt::Display for ConfigError {
 /// More mistakes than anyone wants to read at once.
 const ERRORS_MAX: usize = 100;
 
-/// Decodes JSON into the configuration as written, without the parts that are mistaken, and all mistakes.
-pub(super) fn read(json: &[u8]) -> (RawConfig, Vec<ConfigError>) {
+/// The configuration as written, without its mistaken parts.
+pub(super) struct Written {
+    pub(super) config: RawConfig,
+    pub(super) errors: Vec<ConfigError>,
+    removed: Vec<Place>,
+}
+
+impl Written {
+    /// The path of an item of a list at the top, by its index among the items that are left.
+    pub(super) fn item(&self, list: &str, index: usize) -> String {
+        Place(vec![Step::Key(list.to_owned()), Step::Index(index)]).as_written(&self.removed)
+    }
+}
+
+/// Decodes JSON, leaving out what is mistaken and noting it.
+pub(super) fn read(json: &[u8]) -> Written {
     // A gateway passes no configuration at all as no bytes.
     let json = if json.trim_ascii().is_empty() { b"{}" } else { json };
     let mut value: Value = match serde_json::from_slice(json) {
         Ok(value) => value,
         Err(error) => {
             let hint = format!("correct the syntax at line {}, column {}", error.line(), error.column());
-            return (RawConfig::default(), vec![ConfigError { path: String::new(), problem: error.to_string(), hint }]);
+            let errors = vec![ConfigError { path: String::new(), problem: error.to_string(), hint }];
+            return Written { config: RawConfig::default(), errors, removed: Vec::new() };
         }
     };
     let mut errors = Vec::new();
     let mut removed = Vec::new();
     while errors.len() < ERRORS_MAX {
         let (path, error) = match serde_path_to_error::deserialize::<_, RawConfig>(&value) {
-            Ok(config) => return (config, errors),
+            Ok(config) => return Written { config, errors, removed },
             Err(error) => (error.path().clone(), error.into_inner().to_string()),
         };
         let mut place = Place::of(&path);
@@ -60,7 +75,7 @@ pub(super) fn read(json: &[u8]) -> (RawConfig, Vec<ConfigError>) {
         }
         removed.push(place);
     }
-    (RawConfig::default(), errors)
+    Written { config: RawConfig::default(), errors, removed }
 }
 
 /// serde's message without the list of alternatives, which the hint gives.

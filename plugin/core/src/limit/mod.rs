@@ -104,6 +104,7 @@ pub struct Estimate<'a> {
 
 /// How a limit stands to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// Within the limit.
@@ -116,6 +117,7 @@ pub enum Standing {
 
 /// What one limit says of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Finding {
     /// The limit.
     pub id: String,
@@ -130,6 +132,19 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// What a refused caller is told.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match &self.amount {
+            Some(amount) => format!("this call needs {amount}, limit `{}` allows {}", self.id, self.limit),
+            None => format!(
+                "limit `{}` allows {}, but this call sets no bound to compare with; set a maximum of output tokens \
+                 and use a model with a known price",
+                self.id, self.limit
+            ),
+        }
+    }
+
     /// The call is to be refused.
     #[must_use]
     pub fn denies(&self) -> bool {

@@ -106,7 +106,12 @@ fn long<V: Vocabulary>(piece: &[u8]) -> u64 {
     let Ok(len) = u32::try_from(piece.len()) else { return piece.len() as u64 };
     let mut parts: Vec<Part> = (0..len)
         .zip(piece)
-        .map(|(at, &byte)| Part { id: token_of_byte::<V>(byte), join: NO_ID, previous: at.wrapping_sub(1), next: at + 1 })
+        .map(|(at, &byte)| Part {
+            id: token_of_byte::<V>(byte),
+            join: NO_ID,
+            previous: at.wrapping_sub(1),
+            next: at + 1,
+        })
         .collect();
     let mut waiting = BinaryHeap::with_capacity(piece.len());
     for at in 0..len {

@@ -31,6 +31,25 @@ pub enum Encoding {
     Cl100kBase,
 }
 
+impl Encoding {
+    /// TEMPORARY.
+    #[must_use]
+    pub fn for_model(model: &str) -> Option<Self> {
+        if model.starts_with("gpt-4o")
+            || model.starts_with("gpt-4.")
+            || model.starts_with("gpt-5")
+            || model.starts_with("o")
+            || model.starts_with("gpt-6")
+        {
+            return Some(Self::O200kBase);
+        }
+        if model.starts_with("gpt-") || model.starts_with("text-embedding") {
+            return Some(Self::Cl100kBase);
+        }
+        None
+    }
+}
+
 /// A number of tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
@@ -76,11 +95,12 @@ impl Counter {
     /// New.
     #[must_use]
     pub const fn new() -> Self {
-        Self { 
+        Self {
             #[cfg(feature = "o200k_base")]
             o200k_base: None,
             #[cfg(feature = "cl100k_base")]
-            cl100k_base: None }
+            cl100k_base: None,
+        }
     }
 
     /// Counts.

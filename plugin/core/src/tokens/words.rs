@@ -79,11 +79,8 @@ static KEEP: [[u64; 2]; WORD_BYTES + 1] = {
     let mut keep = [[0; 2]; WORD_BYTES + 1];
     let mut len = 1;
     while len <= WORD_BYTES {
-        keep[len] = if len <= 8 {
-            [u64::MAX >> (64 - 8 * len), 0]
-        } else {
-            [u64::MAX, u64::MAX >> (64 - 8 * (len - 8))]
-        };
+        keep[len] =
+            if len <= 8 { [u64::MAX >> (64 - 8 * len), 0] } else { [u64::MAX, u64::MAX >> (64 - 8 * (len - 8))] };
         len += 1;
     }
     keep

@@ -1,0 +1,101 @@
+//! Prices of the operator's own: negotiated rates, self-hosted models, models the list does not know yet.
+//!
+//! Invariants: an override replaces the list for the models it names, completely; a rate is a whole, non-negative
+//! number of femtodollars per unit, or it is refused.
+//! Must not know: the configuration's syntax.
+#![deny(clippy::arithmetic_side_effects)]
+
+use super::matching::find_provider;
+use super::table::Unit;
+use crate::money::{MoneyError, Usd};
+use crate::usage::PerBucket;
+
+/// The price of one token, web search or request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rate(u64);
+
+/// Why a text is not a rate.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RateError {
+    /// The text is no amount of money.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+    /// Negative, too large, or finer than a femtodollar for one unit.
+    #[error("`{text}` is no price: write a decimal of at least 0 with at most {decimals} decimals")]
+    NotARate {
+        /// The text as written.
+        text: String,
+        /// The decimals a price per this many units can have.
+        decimals: usize,
+    },
+}
+
+impl Rate {
+    /// A price written in dollars per million tokens: `"2.50"`.
+    ///
+    /// # Errors
+    /// [`RateError`] when the text is no decimal, is negative, or has more than nine decimals.
+    pub fn per_million(text: &str) -> Result<Self, RateError> {
+        Self::per(text, 1_000_000, 9)
+    }
+
+    /// A price written in dollars per thousand web searches or requests: `"10"`.
+    ///
+    /// # Errors
+    /// [`RateError`] when the text is no decimal, is negative, or has more than twelve decimals.
+    pub fn per_thousand(text: &str) -> Result<Self, RateError> {
+        Self::per(text, 1_000, 12)
+    }
+
+    fn per(text: &str, units: i128, decimals: usize) -> Result<Self, RateError> {
+        let femto = Usd::parse(text)?.femto();
+        let whole = femto.checked_rem(units) == Some(0);
+        let rate = femto.checked_div(units).filter(|_| whole).and_then(|rate| u64::try_from(rate).ok());
+        rate.map(Self).ok_or_else(|| RateError::NotARate { text: text.to_owned(), decimals })
+    }
+
+    pub(super) const fn femto(self) -> u64 {
+        self.0
+    }
+}
+
+/// Prices for the models an operator names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Override {
+    /// Only at this provider (any of its names); everywhere when absent.
+    pub provider: Option<String>,
+    /// A model's exact name, or the start of names followed by `*`: `gpt-4o*`. Case does not matter.
+    pub model: String,
+    /// Price per token; a bucket without one costs what stands in for it, as in the list (a cache read costs input).
+    pub tokens: PerBucket<Option<Rate>>,
+    /// Price per web search.
+    pub web_search: Option<Rate>,
+    /// Fee per request.
+    pub request: Option<Rate>,
+}
+
+impl Override {
+    /// Whether this override prices a model at a provider.
+    pub(super) fn covers(&self, provider: Option<&str>, model: &str) -> bool {
+        let model_covered = match self.model.strip_suffix('*') {
+            Some(start) => model.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start)),
+            None => model.eq_ignore_ascii_case(&self.model),
+        };
+        model_covered && self.provider.as_deref().is_none_or(|own| provider.is_some_and(|given| is_same(own, given)))
+    }
+
+    pub(super) fn rate(&self, unit: Unit) -> Option<u64> {
+        let rate = match unit {
+            Unit::Tokens(bucket) => self.tokens.get(bucket),
+            Unit::WebSearch => self.web_search,
+            Unit::Request => self.request,
+        };
+        rate.map(Rate::femto)
+    }
+}
+
+/// Whether two names mean one provider, known or not.
+fn is_same(own: &str, given: &str) -> bool {
+    let known = |name| find_provider(name).map(|provider| provider.id);
+    own.eq_ignore_ascii_case(given) || known(own).is_some_and(|id| known(given) == Some(id))
+}
