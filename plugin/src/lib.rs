@@ -1,1 +1,15 @@
-//! `tollgate.wasm`: the filter.
+//! `tollgate.wasm`: the filter, from the gateway's callbacks to the meter and back.
+//!
+//! ```text
+//! gateway <-> abi (raw calls, statuses) <-> contexts <-> root, http (callback -> meter -> effect) -> output
+//!                                                        host: what differs between gateways
+//! ```
+//! Everything that thinks is in `tollgate-core`. Invariants: the filter never traps; a host call that fails is
+//! counted and the call goes on; `abi` is the only module with `unsafe`.
+
+mod abi;
+mod contexts;
+mod host;
+mod http;
+mod output;
+mod root;

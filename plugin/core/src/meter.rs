@@ -88,6 +88,9 @@ pub enum Unmetered {
     /// The response is compressed.
     #[error("response_encoded")]
     ResponseEncoded,
+    /// The gateway did not hand over a part of the response.
+    #[error("response_unreadable")]
+    ResponseUnreadable,
     /// The response is no JSON and no stream of it.
     #[error("response_unknown")]
     ResponseUnknown,
@@ -305,6 +308,22 @@ impl Call {
             usage: None,
             unmetered: None,
         }
+    }
+
+    /// The gateway did not hand over this many bytes of the response.
+    pub fn miss_response(&mut self) {
+        self.unmetered = Some(Unmetered::ResponseUnreadable);
+    }
+
+    /// The call is answered in the provider's place.
+    pub fn refuse(&mut self, status: u16) {
+        self.status = Some(status);
+    }
+
+    /// An error body in the shape of the call's dialect.
+    #[must_use]
+    pub fn error_body(&self, kind: &str, code: &str, message: &str) -> String {
+        self.route.dialect.error_body(kind, code, message)
     }
 
     /// The provider as far as the request tells, else the one that defined the dialect.

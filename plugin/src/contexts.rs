@@ -1,0 +1,68 @@
+//! The contexts of this VM: roots (one per plugin configuration) and streams (one per request).
+//!
+//! Gateways call contexts that were never created (APISIX, when authentication refuses a request), delete them
+//! twice, or call back while a call is under way; all of that does nothing. A VM has one thread.
+//! Must not know: what contexts do.
+
+use crate::abi::Action;
+use crate::http::Http;
+use crate::root::Root;
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+#[derive(Default)]
+struct Contexts {
+    roots: HashMap<u32, Root>,
+    /// Each with the id of its root.
+    streams: HashMap<u32, (u32, Http)>,
+}
+
+thread_local! {
+    static CONTEXTS: RefCell<Contexts> = RefCell::default();
+}
+
+/// Runs `act` on the contexts, unless a call of ours is already on them.
+fn with<T>(act: impl FnOnce(&mut Contexts) -> Option<T>) -> Option<T> {
+    CONTEXTS.with(|contexts| contexts.try_borrow_mut().ok().and_then(|mut contexts| act(&mut contexts)))
+}
+
+/// A context begins: a root when it has no parent, else a stream of that root.
+pub(crate) fn create(context: u32, parent: u32) {
+    with(|contexts| {
+        if parent == 0 {
+            contexts.roots.insert(context, Root::default());
+        } else {
+            contexts.streams.insert(context, (parent, Http::new(context)));
+        }
+        Some(())
+    });
+}
+
+/// A root gets its configuration.
+pub(crate) fn configure(context: u32, size: usize) {
+    with(|contexts| contexts.roots.get_mut(&context).map(|root| root.configure(size)));
+}
+
+/// A callback of a stream; `Continue` where the stream is unknown.
+pub(crate) fn http(context: u32, callback: impl FnOnce(&mut Http, &mut Root) -> Action) -> u32 {
+    let action = with(|contexts| {
+        let (root, http) = contexts.streams.get_mut(&context)?;
+        Some(callback(http, contexts.roots.get_mut(root)?))
+    });
+    match action.unwrap_or(Action::Continue) {
+        Action::Continue => 0,
+        Action::Pause => 1,
+    }
+}
+
+/// A context ends.
+pub(crate) fn delete(context: u32) {
+    with(|contexts| {
+        if let Some((root, mut http)) = contexts.streams.remove(&context) {
+            contexts.roots.get_mut(&root).into_iter().for_each(|root| http.on_delete(root));
+        } else {
+            contexts.roots.remove(&context);
+        }
+        Some(())
+    });
+}

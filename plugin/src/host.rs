@@ -1,0 +1,130 @@
+//! What differs between the gateways, as one type.
+//!
+//! Everything else in the filter is written once, for all of them. Facts were measured on Envoy 1.40, Kong 3.9 and
+//! APISIX 3.11.
+//! Must not know: what is metered.
+
+use crate::abi::{self, Action, Status};
+use tollgate_core::config::raw::HostChoice;
+use tollgate_core::meter::Ending;
+use tollgate_core::names::state;
+
+/// The gateway that runs the filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Host {
+    Envoy,
+    Kong,
+    Apisix,
+}
+
+impl Host {
+    /// The configured gateway, else what the properties of a request tell. Only while a request runs: APISIX has
+    /// no properties before.
+    pub(crate) fn detect(choice: HostChoice) -> Self {
+        match choice {
+            HostChoice::Envoy => Self::Envoy,
+            HostChoice::Kong => Self::Kong,
+            HostChoice::Apisix => Self::Apisix,
+            HostChoice::Auto if abi::property(&["ngx", "pid"]).is_some() => Self::Kong,
+            HostChoice::Auto if abi::property(&["remote_addr"]).is_some() => Self::Apisix,
+            HostChoice::Auto => Self::Envoy,
+        }
+    }
+
+    /// Whether the end of stream that the request's headers report is true: Kong always says no, APISIX always yes.
+    pub(crate) const fn reports_missing_body(self) -> bool {
+        matches!(self, Self::Envoy)
+    }
+
+    /// Asks for the request's body, where that must be said.
+    pub(crate) fn ask_for_request_body(self) -> Result<(), Status> {
+        match self {
+            Self::Envoy | Self::Kong => Ok(()),
+            Self::Apisix => abi::set_property(&["wasm_process_req_body"], "true"),
+        }
+    }
+
+    /// Asks for the response's body, where that must be said.
+    pub(crate) fn ask_for_response_body(self) -> Result<(), Status> {
+        match self {
+            Self::Envoy | Self::Kong => Ok(()),
+            Self::Apisix => abi::set_property(&["wasm_process_resp_body"], "true"),
+        }
+    }
+
+    /// What the request's headers do until the body has been judged. Only Envoy can hold them, and only where the
+    /// operator allowed it; a pause hangs the request on Kong and crashes the worker on APISIX.
+    pub(crate) const fn until_body(self, hold_headers: bool) -> Action {
+        match self {
+            Self::Envoy if hold_headers => Action::Pause,
+            Self::Envoy | Self::Kong | Self::Apisix => Action::Continue,
+        }
+    }
+
+    /// What a piece of the request's body does until the rest is there: Envoy buffers it; the others hand it over
+    /// whole in the first place.
+    pub(crate) const fn until_rest_of_body(self) -> Action {
+        match self {
+            Self::Envoy => Action::Pause,
+            Self::Kong | Self::Apisix => Action::Continue,
+        }
+    }
+
+    /// The host a request is for. On Kong `:authority` is the name of the server, not what the client asked for.
+    pub(crate) fn host_of<'a>(self, authority: &'a str, host: &'a str) -> &'a str {
+        match self {
+            Self::Kong if !host.is_empty() => host,
+            _ if authority.is_empty() => host,
+            _ => authority,
+        }
+    }
+
+    /// A stream is over, and no end of the response was seen: why.
+    pub(crate) fn ending(self) -> Ending {
+        match self {
+            Self::Envoy => {
+                let details = abi::property(&["response", "code_details"]).unwrap_or_default();
+                let details = String::from_utf8_lossy(&details);
+                match &*details {
+                    // Envoy sets no details when the upstream's answer was on its way.
+                    "" | "via_upstream" => Ending::ClientGone,
+                    details if details.starts_with("downstream") => Ending::ClientGone,
+                    details if details.starts_with("upstream_reset_after_response_started") => Ending::UpstreamReset,
+                    "stream_idle_timeout" | "response_timeout" | "max_duration_timeout" => Ending::UpstreamReset,
+                    _ => Ending::LocalReply,
+                }
+            }
+            // Kong never reports the end of some responses, so only the status tells.
+            Self::Kong => match abi::property(&["response", "code"]).as_deref() {
+                Some(b"499") => Ending::ClientGone,
+                _ => Ending::Complete,
+            },
+            Self::Apisix => Ending::ClientGone,
+        }
+    }
+
+    /// Whether a response that ended was the gateway's own.
+    pub(crate) fn is_local_reply(self) -> bool {
+        match self {
+            Self::Envoy => abi::property(&["response", "code_details"])
+                .is_some_and(|details| !details.is_empty() && details != b"via_upstream"),
+            Self::Kong | Self::Apisix => false,
+        }
+    }
+
+    /// Whether the stream's end is only told by `on_done`: APISIX never calls `on_log`.
+    pub(crate) const fn ends_with_done(self) -> bool {
+        matches!(self, Self::Apisix)
+    }
+
+    /// Makes a value readable for access logs and spans. Envoy: filter state `wasm.<name>`. Kong: the event in
+    /// `kong.ctx.shared.tollgate`. APISIX: the event in the nginx variable `tollgate_event`, where it is declared.
+    pub(crate) fn publish(self, name: &str, value: &str) -> Result<(), Status> {
+        match self {
+            Self::Envoy => abi::set_property(&[name], value),
+            Self::Kong if name == state::EVENT => abi::set_property(&["kong", "ctx", "shared", "tollgate"], value),
+            Self::Apisix if name == state::EVENT => abi::set_property(&["tollgate_event"], value),
+            Self::Kong | Self::Apisix => Ok(()),
+        }
+    }
+}

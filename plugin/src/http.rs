@@ -1,0 +1,220 @@
+//! One request: the gateway's callbacks in the order of a call's life, each turned into a step of the meter.
+//!
+//! ```text
+//! request headers -> body -> [deny | forward] -> response headers -> body* -> end
+//! ```
+//! Traffic that is no LLM call is not buffered, read or changed. Every call ends exactly once: at the response's
+//! end, when it is refused, or when the gateway lets go of it (`on_log`; `on_done` on APISIX; `on_delete`).
+//! Must not know: wire formats, prices, limits.
+
+use crate::abi::{self, Action, Buffer, Headers, LogLevel};
+use crate::host::Host;
+use crate::output;
+use crate::root::Root;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tollgate_core::head::{self, RequestHead, ResponseHead};
+use tollgate_core::meter::{Body, Call, Denial, Ending, Verdict};
+use tollgate_core::time::Timestamp;
+
+/// The state of one request.
+pub(crate) struct Http {
+    context: u32,
+    /// The call, while it runs; `None` for other traffic, and once it is over.
+    call: Option<Call>,
+    is_admitted: bool,
+    /// Bytes of the request's body that are buffered so far.
+    buffered: usize,
+}
+
+impl Http {
+    pub(crate) const fn new(context: u32) -> Self {
+        Self { context, call: None, is_admitted: false, buffered: 0 }
+    }
+
+    pub(crate) fn on_request_headers(&mut self, root: &mut Root, end_of_stream: bool) -> Action {
+        let host = root.host();
+        let now = now();
+        let pairs = root.metrics.note("get_header_map_pairs", abi::header_pairs(Headers::Request)).unwrap_or_default();
+        let pairs = abi::pairs(&pairs);
+        let headers = head::Headers::new(&pairs);
+        #[cfg(feature = "trap")]
+        if headers.get("x-tollgate-trap").is_some() {
+            std::process::abort();
+        }
+        let field = |name| headers.get(name).unwrap_or_default();
+        let request = RequestHead {
+            method: field(":method"),
+            path: field(":path"),
+            host: host.host_of(field(":authority"), field("host")),
+            headers,
+        };
+        let Some(call) = root.meter.open(&request, root.vm.call_id(now.millis(), self.context), now) else {
+            return Action::Continue;
+        };
+        self.call = Some(call);
+        if root.is_misconfigured {
+            return self.deny(root, &misconfigured(self.call.as_ref()));
+        }
+        // A compressed answer could not be read.
+        if headers.get("accept-encoding").is_some_and(|coding| coding != "identity") {
+            let replaced = abi::replace_request_header("accept-encoding", "identity");
+            root.metrics.note("replace_header_map_value", replaced);
+        }
+        if end_of_stream && host.reports_missing_body() {
+            return self.admit(root, Body::Whole(&[]));
+        }
+        root.metrics.note("set_property", host.ask_for_request_body());
+        host.until_body(root.meter.config().hold_headers)
+    }
+
+    pub(crate) fn on_request_body(&mut self, root: &mut Root, size: usize, end_of_stream: bool) -> Action {
+        if self.call.is_none() || self.is_admitted {
+            return Action::Continue;
+        }
+        self.buffered = size;
+        if !end_of_stream {
+            return root.host().until_rest_of_body();
+        }
+        self.admit_buffered(root)
+    }
+
+    /// With trailers, the body's last piece does not say that it is the last.
+    pub(crate) fn on_request_trailers(&mut self, root: &mut Root) -> Action {
+        if self.call.is_none() || self.is_admitted {
+            return Action::Continue;
+        }
+        self.admit_buffered(root)
+    }
+
+    pub(crate) fn on_response_headers(&mut self, root: &mut Root, end_of_stream: bool) -> Action {
+        let Some(call) = &mut self.call else { return Action::Continue };
+        let host = root.host();
+        let pairs = root.metrics.note("get_header_map_pairs", abi::header_pairs(Headers::Response)).unwrap_or_default();
+        let pairs = abi::pairs(&pairs);
+        let headers = head::Headers::new(&pairs);
+        let status = headers.get(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
+        root.meter.respond(call, &ResponseHead { status, headers });
+        root.metrics.note("set_property", host.ask_for_response_body());
+        if end_of_stream && host.reports_missing_body() {
+            self.end(root, Ending::Complete);
+        }
+        Action::Continue
+    }
+
+    pub(crate) fn on_response_body(&mut self, root: &mut Root, size: usize, end_of_stream: bool) -> Action {
+        let Some(call) = &mut self.call else { return Action::Continue };
+        let host = root.host();
+        if size > 0 {
+            let piece = root.metrics.note("get_buffer_bytes", abi::buffer(Buffer::ResponseBody, size)).flatten();
+            let piece = piece.unwrap_or_default();
+            if piece.len() < size {
+                call.miss_response();
+            }
+            if root.meter.read(call, &piece, now()) {
+                let event = root.meter.so_far(call, now());
+                output::publish(host, &mut root.metrics, &event);
+            }
+        }
+        if end_of_stream {
+            self.end(root, Ending::Complete);
+        }
+        Action::Continue
+    }
+
+    /// With trailers, the body's last piece does not say that it is the last.
+    pub(crate) fn on_response_trailers(&mut self, root: &mut Root) -> Action {
+        self.end(root, Ending::Complete);
+        Action::Continue
+    }
+
+    pub(crate) fn on_log(&mut self, root: &mut Root) -> Action {
+        if self.call.is_some() {
+            let ending = root.host().ending();
+            self.end(root, ending);
+        }
+        Action::Continue
+    }
+
+    pub(crate) fn on_done(&mut self, root: &mut Root) -> Action {
+        if root.host().ends_with_done() { self.on_log(root) } else { Action::Continue }
+    }
+
+    /// The last chance: a gateway that skipped everything else.
+    pub(crate) fn on_delete(&mut self, root: &mut Root) {
+        self.end(root, Ending::ClientGone);
+    }
+
+    fn admit_buffered(&mut self, root: &mut Root) -> Action {
+        let size = self.buffered;
+        if size > root.meter.config().max_request_bytes {
+            return self.admit(root, Body::TooLarge(size));
+        }
+        let body = match size {
+            0 => Some(Vec::new()),
+            _ => root.metrics.note("get_buffer_bytes", abi::buffer(Buffer::RequestBody, size)).flatten(),
+        };
+        match body.filter(|body| body.len() >= size) {
+            Some(body) => self.admit(root, Body::Whole(&body)),
+            // There is a body, but not for us: never take that for an empty one.
+            None => self.admit(root, Body::Unreadable(size)),
+        }
+    }
+
+    fn admit(&mut self, root: &mut Root, body: Body<'_>) -> Action {
+        let Some(call) = &mut self.call else { return Action::Continue };
+        self.is_admitted = true;
+        match root.meter.admit(call, body) {
+            Verdict::Forward => {
+                let host = root.host();
+                let event = root.meter.so_far(call, now());
+                output::publish(host, &mut root.metrics, &event);
+                Action::Continue
+            }
+            Verdict::Deny(denial) => self.deny(root, &denial),
+        }
+    }
+
+    /// Answers in the provider's place. Pausing is right on every gateway once the answer is sent.
+    fn deny(&mut self, root: &mut Root, denial: &Denial) -> Action {
+        let mut headers = vec![("content-type", "application/json")];
+        headers.extend(denial.headers.iter().map(|(name, value)| (*name, value.as_str())));
+        let sent = abi::send_local_response(denial.status, "tollgate_denied", &headers, &denial.body);
+        if root.metrics.note("send_local_response", sent).is_none() {
+            abi::log(LogLevel::Critical, "tollgate cannot refuse a call: the gateway does not send the answer");
+            return Action::Continue;
+        }
+        if let Some(call) = &mut self.call {
+            call.refuse(denial.status);
+        }
+        self.end(root, Ending::Denied);
+        Action::Pause
+    }
+
+    /// The call is over; does nothing when it already was.
+    fn end(&mut self, root: &mut Root, ending: Ending) {
+        let Some(call) = self.call.take() else { return };
+        let host: Host = root.host();
+        let ending = match ending {
+            Ending::Complete if host.is_local_reply() => Ending::LocalReply,
+            ending => ending,
+        };
+        let event = root.meter.end(call, ending, now());
+        let measured = root.meter.measure(&event);
+        output::emit(host, &mut root.metrics, &event, &measured, root.meter.config().log_events);
+    }
+}
+
+fn misconfigured(call: Option<&Call>) -> Denial {
+    let message = "the gateway's Tollgate filter is misconfigured; its log says how";
+    Denial {
+        status: 503,
+        headers: Vec::new(),
+        body: call.map(|call| call.error_body("api_error", "misconfigured", message)).unwrap_or_default(),
+    }
+}
+
+/// The wall clock. WASI's, since APISIX has no other.
+fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}

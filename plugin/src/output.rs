@@ -1,0 +1,109 @@
+//! Where an event goes: access log and span values, metrics, the log.
+//!
+//! Span values are written as soon as they are known: a span does not see what is set after the response ended.
+//! Invariants: an output that fails is counted, and never stops a call.
+//! Must not know: how events come about.
+
+use crate::abi::{self, LogLevel, MetricKind, Status};
+use crate::host::Host;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use tollgate_core::event::Event;
+use tollgate_core::metrics::{Kind, Measurement, named};
+use tollgate_core::names::{EVENT_LOG_PREFIX, label, metric, state};
+
+/// Tells calls of this VM from those of all others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct VmId(u64);
+
+impl VmId {
+    /// Chosen by the host's random numbers.
+    pub(crate) fn random() -> Self {
+        Self(RandomState::new().hash_one(0))
+    }
+
+    /// An id for a call, unique among all gateways.
+    pub(crate) fn call_id(self, millis: u64, context: u32) -> String {
+        format!("{millis:011x}-{:016x}-{context:x}", self.0)
+    }
+}
+
+/// The metrics defined so far, by name.
+#[derive(Default)]
+pub(crate) struct Metrics {
+    ids: HashMap<String, u32>,
+}
+
+impl Metrics {
+    /// Adds to a counter.
+    pub(crate) fn count(&mut self, name: &str, labels: &[(&str, &str)], amount: u64) {
+        self.apply(&Measurement { name: named(name, labels), kind: Kind::Counter, amount });
+    }
+
+    /// Counts a host call that failed, so that an operator sees what is missing.
+    pub(crate) fn note<T>(&mut self, function: &str, result: Result<T, Status>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(Status(status)) => {
+                let labels = [(label::FUNCTION, function), (label::STATUS, &*status.to_string())];
+                self.count(metric::HOST_ERRORS, &labels, 1);
+                None
+            }
+        }
+    }
+
+    fn apply(&mut self, measured: &Measurement) {
+        let (kind, amount) = (measured.kind, measured.amount);
+        let id = match self.ids.get(&measured.name) {
+            Some(id) => *id,
+            None => {
+                let kind = match kind {
+                    Kind::Counter => MetricKind::Counter,
+                    Kind::Histogram => MetricKind::Histogram,
+                };
+                // A gateway without metrics refuses this every time; there is nowhere to count that.
+                let Ok(id) = abi::define_metric(kind, &measured.name) else { return };
+                self.ids.insert(measured.name.clone(), id);
+                id
+            }
+        };
+        _ = match kind {
+            Kind::Counter => abi::increment_metric(id, amount),
+            Kind::Histogram => abi::record_metric(id, amount),
+        };
+    }
+}
+
+/// Publishes what access logs and spans show of a call, ended or not.
+pub(crate) fn publish(host: Host, metrics: &mut Metrics, event: &Event) {
+    let number = |tokens: Option<u64>| tokens.map(|tokens| tokens.to_string());
+    let values = [
+        (state::OUTCOME, Some(event.outcome.name().to_owned())),
+        (state::OPERATION, Some(event.operation.to_owned())),
+        (state::PROVIDER, Some(event.provider.clone())),
+        (state::REQUEST_MODEL, event.request_model.clone()),
+        (state::RESPONSE_MODEL, event.response_model.clone()),
+        (state::INPUT_TOKENS, number(event.input_tokens)),
+        (state::OUTPUT_TOKENS, number(event.output_tokens)),
+        (state::CACHE_READ_TOKENS, number(event.cache_read_tokens)),
+        (state::COST, event.cost_usd.map(|cost| cost.to_string())),
+        (state::APPLICATION, event.attribution.get(tollgate_core::attribution::Dimension::App).map(str::to_owned)),
+    ];
+    for (name, value) in values {
+        if let Some(value) = value {
+            metrics.note("set_property", host.publish(name, &value));
+        }
+    }
+}
+
+/// Sends the event of a call that is over everywhere.
+pub(crate) fn emit(host: Host, metrics: &mut Metrics, event: &Event, measured: &[Measurement], to_log: bool) {
+    publish(host, metrics, event);
+    // An event is made of strings and numbers, so this cannot fail; if it did, the log would say so.
+    let json = serde_json::to_string(event).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
+    metrics.note("set_property", host.publish(state::EVENT, &json));
+    measured.iter().for_each(|measured| metrics.apply(measured));
+    if to_log {
+        abi::log(LogLevel::Info, &format!("{EVENT_LOG_PREFIX}{json}"));
+    }
+}

@@ -1,0 +1,65 @@
+//! A plugin configuration and what its requests share.
+//!
+//! A configuration that is mistaken must not open the gate: answering "failed" would drop the filter on Kong, and
+//! fail all traffic on APISIX. So it is accepted, every mistake is logged, and LLM calls are refused until it is
+//! corrected; other traffic passes.
+//! Must not know: single requests.
+
+use crate::abi::{self, Buffer, LogLevel};
+use crate::host::Host;
+use crate::output::{Metrics, VmId};
+use tollgate_core::config::Config;
+use tollgate_core::meter::Meter;
+use tollgate_core::names::metric;
+
+/// A plugin configuration, in use.
+pub(crate) struct Root {
+    pub(crate) meter: Meter,
+    pub(crate) metrics: Metrics,
+    pub(crate) vm: VmId,
+    /// The configuration had mistakes: refuse LLM calls.
+    pub(crate) is_misconfigured: bool,
+    host: Option<Host>,
+}
+
+impl Default for Root {
+    fn default() -> Self {
+        Self {
+            meter: Meter::new(Config::default()),
+            metrics: Metrics::default(),
+            vm: VmId::random(),
+            is_misconfigured: false,
+            host: None,
+        }
+    }
+}
+
+impl Root {
+    /// The configuration arrives.
+    pub(crate) fn configure(&mut self, size: usize) {
+        let json = match size {
+            0 => Ok(Vec::new()),
+            _ => abi::buffer(Buffer::PluginConfiguration, size).map(Option::unwrap_or_default),
+        };
+        let errors = match json.map(|json| Config::parse(&json)) {
+            Ok(Ok(config)) => {
+                self.meter = Meter::new(config);
+                self.is_misconfigured = false;
+                self.host = None;
+                return;
+            }
+            Ok(Err(errors)) => errors.iter().map(ToString::to_string).collect(),
+            Err(status) => vec![format!("the gateway does not hand over the configuration (status {})", status.0)],
+        };
+        for error in errors {
+            abi::log(LogLevel::Critical, &format!("tollgate configuration error, LLM calls are refused: {error}"));
+        }
+        self.is_misconfigured = true;
+        self.metrics.count(metric::CONFIG_ERRORS, &[], 1);
+    }
+
+    /// The gateway; found out at the first request.
+    pub(crate) fn host(&mut self) -> Host {
+        *self.host.get_or_insert_with(|| Host::detect(self.meter.config().host))
+    }
+}
