@@ -76,7 +76,7 @@ impl HttpReply {
 
 /// Something a filter asked for that happens when its callback returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Request {
+pub(crate) enum Wish {
     ContinueRequest,
     ContinueResponse,
     Close,
@@ -104,8 +104,10 @@ pub(crate) struct Process {
     pub(crate) exchanges: BTreeMap<u32, Exchange>,
     /// VMs that are alive, for Envoy's shared data.
     pub(crate) live_vms: usize,
+    /// The number of the latest VM of any worker.
+    pub(crate) last_generation: u64,
     /// Asked for in the callback that is running.
-    pub(crate) requests: Vec<(u32, Request)>,
+    pub(crate) wishes: Vec<(u32, Wish)>,
     random: u64,
 }
 
@@ -123,7 +125,8 @@ impl Process {
             next_context: 2,
             exchanges: BTreeMap::new(),
             live_vms: 0,
-            requests: Vec::new(),
+            last_generation: 0,
+            wishes: Vec::new(),
             random: settings.seed,
             settings,
         }

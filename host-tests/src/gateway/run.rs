@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Ref, RefCell},
-    rc::Rc,
+    rc::{Rc, Weak},
     time::Duration,
 };
 
@@ -34,6 +34,7 @@ pub struct Gateway {
     settings: Rc<Settings>,
     process: Rc<RefCell<Process>>,
     runners: Vec<Rc<Runner>>,
+    retired: Vec<Weak<Runner>>,
 }
 
 /// One worker of a gateway.
@@ -73,7 +74,7 @@ impl Gateway {
         }
         let settings = Rc::new(settings);
         let process = Rc::new(RefCell::new(Process::new(Rc::clone(&settings))));
-        let mut gateway = Self { filter: filter.clone(), settings, process, runners: Vec::new() };
+        let mut gateway = Self { filter: filter.clone(), settings, process, runners: Vec::new(), retired: Vec::new() };
         gateway.runners = gateway.start_workers()?;
         Ok(gateway)
     }
@@ -81,7 +82,7 @@ impl Gateway {
     /// A new configuration at run time: all VMs are made anew, shared data and metrics stay.
     ///
     /// If the filter refuses it (Envoy, Kong), the old VMs keep running and the answer is false. On Kong that is all
-    /// the operator sees too: `POST /config` says 201. Streams that are open lose their filter.
+    /// the operator sees too: `POST /config` says 201. Streams that are open keep the filter they started with.
     ///
     /// # Errors
     /// [`LoadError`] as at the start.
@@ -92,9 +93,9 @@ impl Gateway {
         let accepted = runners.iter().all(|runner| matches!(runner.health(), Health::Ready | Health::NotConfigured));
         if accepted {
             self.settings = settings;
-            for retired in std::mem::replace(&mut self.runners, runners) {
-                retired.retire();
-            }
+            let retired = std::mem::replace(&mut self.runners, runners);
+            // streams that are open keep their old filter alive
+            self.retired.extend(retired.iter().map(Rc::downgrade));
         } else {
             self.process.borrow_mut().settings = old;
         }
@@ -203,8 +204,7 @@ impl Gateway {
         let start = |error: wasmtime::Error| LoadError::Start(format!("{error:#}"));
         let linker = hostcalls::link(self.filter.module.engine(), settings.profile).map_err(start)?;
         let pre = linker.instantiate_pre(&self.filter.module).map_err(start)?;
-        let first = self.runners.iter().map(|runner| runner.generations()).max().unwrap_or(0);
-        let runner = |index| Runner::start(index, pre.clone(), Rc::clone(&self.process), first).map(Rc::new);
+        let runner = |index| Runner::start(index, pre.clone(), Rc::clone(&self.process)).map(Rc::new);
         (0..settings.workers).map(runner).collect()
     }
 
@@ -214,7 +214,9 @@ impl Gateway {
             let index = process.callouts.iter().position(|callout| callout.token == token);
             process.callouts.remove(index.ok_or(HostError::NoCallout(token))?)
         };
-        if let Some(runner) = self.runners.get(callout.worker) {
+        let retired = self.retired.iter().filter_map(Weak::upgrade);
+        let maker = self.runners.iter().cloned().chain(retired).find(|runner| runner.made(&callout));
+        if let Some(runner) = maker {
             runner.callout_answered(&callout, reply);
         }
         Ok(())
@@ -247,7 +249,7 @@ impl Worker {
     /// How many VMs it has started; 1 if none ever trapped.
     #[must_use]
     pub fn vms_started(&self) -> u64 {
-        self.runner.generations()
+        self.runner.vms_started()
     }
 
     /// Pages of 64 KiB its VM holds.

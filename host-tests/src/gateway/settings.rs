@@ -53,6 +53,8 @@ pub struct Settings {
     pub allow_on_headers_stop_iteration: bool,
     /// Envoy: `per_connection_buffer_limit_bytes`.
     pub buffer_limit: usize,
+    /// Envoy: the clusters that callouts can go to; `None` for any name.
+    pub clusters: Option<BTreeSet<String>>,
     /// Envoy: `failure_policy: FAIL_RELOAD`.
     pub fail_reload: bool,
     /// Envoy: whether the VM of the main thread is alive, as it is in a real one; it keeps shared data alive.
@@ -94,6 +96,7 @@ impl Settings {
             memory_limit: 256 << 20,
             allow_on_headers_stop_iteration: false,
             buffer_limit: 1 << 20,
+            clusters: None,
             fail_reload: false,
             main_thread_vm: true,
             client_body_buffer_size: 8 << 10,

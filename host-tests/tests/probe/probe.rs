@@ -241,7 +241,7 @@ fn operate(operation: &str, args: &[&str]) -> (u32, Option<Vec<u8>>) {
         "now" => {
             let mut time = 0;
             let status = unsafe { proxy_get_current_time_nanoseconds(&mut time) };
-            return (status, Some(time.to_string().into_bytes()));
+            return (status, (status == 0).then(|| time.to_string().into_bytes()));
         }
         "wasi_now" => {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();

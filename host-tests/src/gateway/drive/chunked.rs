@@ -51,7 +51,7 @@ impl Runner {
         if self.apply_local_reply(id) {
             return;
         }
-        if action == PAUSE && !(profile.ignores_pause_in_response() && !request) {
+        if action == PAUSE && (request || !profile.ignores_pause_in_response()) {
             // without `allow_on_headers_stop_iteration`, Pause here stops everything: the body is not shown
             let shows_body = profile == Profile::Envoy && self.settings.allow_on_headers_stop_iteration;
             let paused = if shows_body && !ended { Paused::Headers } else { Paused::Everything };
@@ -163,7 +163,7 @@ impl Runner {
         if self.apply_local_reply(id) {
             return;
         }
-        if action == PAUSE && !(profile.ignores_pause_in_response() && !request) {
+        if action == PAUSE && (request || !profile.ignores_pause_in_response()) {
             self.edit(id, |exchange| exchange.direction(request).paused = Paused::Body);
             self.check_buffer(id, request);
         } else {

@@ -142,12 +142,12 @@ impl Runner {
         *self.vm.borrow_mut() = None;
         {
             let mut process = self.process.borrow_mut();
-            for exchange in process.exchanges.values_mut().filter(|exchange| exchange.worker == self.index) {
+            let generation = self.generation.get();
+            for exchange in process.exchanges.values_mut().filter(|exchange| exchange.filter == Some(generation)) {
                 exchange.filter = None;
             }
-            let generation = self.generations();
-            process.callouts.retain(|callout| callout.worker != self.index || callout.generation != generation);
-            process.requests.clear();
+            process.callouts.retain(|callout| callout.generation != generation);
+            process.wishes.clear();
             process.live_vms = process.live_vms.saturating_sub(1);
             let main = self.settings.main_thread_vm && profile.runs_main_thread_vm();
             if process.live_vms == 0 && !main && profile == Profile::Envoy {
@@ -213,7 +213,7 @@ impl Runner {
         }
         let mut process = self.process.borrow_mut();
         process.callouts.retain(|callout| callout.context != id);
-        process.requests.retain(|(context, _)| *context != id);
+        process.wishes.retain(|(context, _)| *context != id);
         if let Some(exchange) = process.exchange(id) {
             exchange.in_log = false;
         }

@@ -18,7 +18,7 @@ use super::{
     error::LoadError,
     exchange::{Ending, Exchange, Paused, RequestHead, ResponseHead},
     headers::Headers,
-    process::{Callout, FuelReading, HttpReply, Process, Request},
+    process::{Callout, FuelReading, HttpReply, Process, Wish},
     settings::Settings,
     vm::{Health, Phase, ROOT, Vm, VmState},
 };
@@ -34,7 +34,9 @@ pub(crate) struct Runner {
     pre: InstancePre<VmState>,
     vm: RefCell<Option<Vm>>,
     health: RefCell<Health>,
-    generations: Cell<u64>,
+    /// The generation of the latest VM; unique in the process.
+    generation: Cell<u64>,
+    started: Cell<u64>,
 }
 
 impl Runner {
@@ -43,7 +45,6 @@ impl Runner {
         index: usize,
         pre: InstancePre<VmState>,
         process: Rc<RefCell<Process>>,
-        generations_before: u64,
     ) -> Result<Self, LoadError> {
         let settings = Rc::clone(&process.borrow().settings);
         let runner = Self {
@@ -53,7 +54,8 @@ impl Runner {
             pre,
             vm: RefCell::new(None),
             health: RefCell::new(Health::NotConfigured),
-            generations: Cell::new(generations_before),
+            generation: Cell::new(0),
+            started: Cell::new(0),
         };
         if !runner.settings.profile.configures_lazily() {
             runner.rebuild();
@@ -63,8 +65,14 @@ impl Runner {
 
     /// Starts a fresh VM and configures it.
     fn rebuild(&self) {
-        self.generations.set(self.generations.get() + 1);
-        let started = Vm::start(&self.pre, Rc::clone(&self.process), self.index, self.generations.get());
+        self.started.set(self.started.get() + 1);
+        let generation = {
+            let mut process = self.process.borrow_mut();
+            process.last_generation += 1;
+            process.last_generation
+        };
+        self.generation.set(generation);
+        let started = Vm::start(&self.pre, Rc::clone(&self.process), self.index, generation);
         let configured = started.and_then(|mut vm| vm.configure().map(|accepted| (vm, accepted)));
         let (vm, health) = match configured {
             Ok((vm, true)) => (Some(vm), Health::Ready),
@@ -78,24 +86,13 @@ impl Runner {
         *self.health.borrow_mut() = health;
     }
 
-    /// The VM goes away in good order, because a new configuration replaced it.
-    pub(crate) fn retire(&self) {
-        if let Some(vm) = self.vm.borrow_mut().take() {
-            let mut process = self.process.borrow_mut();
-            process.live_vms = process.live_vms.saturating_sub(1);
-            process.callouts.retain(|callout| callout.worker != self.index || callout.generation != vm.generation());
-            let own = process.exchanges.values_mut().filter(|exchange| exchange.filter == Some(vm.generation()));
-            own.for_each(|exchange| exchange.filter = None);
-        }
-    }
-
     pub(crate) fn health(&self) -> Health {
         self.health.borrow().clone()
     }
 
     /// How many VMs this worker has started.
-    pub(crate) fn generations(&self) -> u64 {
-        self.generations.get()
+    pub(crate) fn vms_started(&self) -> u64 {
+        self.started.get()
     }
 
     pub(crate) fn memory_pages(&self) -> u64 {
@@ -155,7 +152,7 @@ impl Runner {
     fn attach(&self, id: u32) -> bool {
         match self.health() {
             Health::Ready => {
-                let generation = self.generations.get();
+                let generation = self.generation.get();
                 self.edit(id, |exchange| exchange.filter = Some(generation));
                 self.call(id, "proxy_on_context_create", Phase::Create, &[id, ROOT]).is_some()
             }
@@ -239,10 +236,6 @@ impl Runner {
 
     /// The answer to a callout of this worker, or its failure.
     pub(crate) fn callout_answered(&self, callout: &Callout, reply: Option<HttpReply>) {
-        let current = self.vm.borrow().as_ref().is_some_and(|vm| vm.generation() == callout.generation);
-        if !current {
-            return;
-        }
         let size = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         // a failure is a callback with all zeros
         let sizes = reply
@@ -263,7 +256,7 @@ impl Runner {
         }
         let waiting = self.has_callout(id);
         if id != ROOT && self.settings.profile.resumes_after_callouts() && !waiting {
-            self.process.borrow_mut().requests.push((id, Request::ContinueRequest));
+            self.process.borrow_mut().wishes.push((id, Wish::ContinueRequest));
         }
         self.after_all();
     }
@@ -322,20 +315,20 @@ impl Runner {
         loop {
             let next = {
                 let mut process = self.process.borrow_mut();
-                if process.requests.is_empty() { None } else { Some(process.requests.remove(0)) }
+                if process.wishes.is_empty() { None } else { Some(process.wishes.remove(0)) }
             };
-            let Some((id, request)) = next else { break };
+            let Some((id, wish)) = next else { break };
             if !self.is_open(id) {
                 continue;
             }
-            match request {
-                Request::ContinueRequest if self.settings.profile.whole_request_body() => {
+            match wish {
+                Wish::ContinueRequest if self.settings.profile.whole_request_body() => {
                     self.edit(id, |exchange| exchange.request.paused = Paused::No);
                     self.whole_advance(id);
                 }
-                Request::ContinueRequest => self.resume(id, true),
-                Request::ContinueResponse => self.resume(id, false),
-                Request::Close => self.end(id, Ending::ClosedByFilter),
+                Wish::ContinueRequest => self.resume(id, true),
+                Wish::ContinueResponse => self.resume(id, false),
+                Wish::Close => self.end(id, Ending::ClosedByFilter),
             }
             self.apply_local_reply(id);
         }
@@ -345,6 +338,11 @@ impl Runner {
         self.process.borrow().callouts.iter().any(|callout| callout.context == id)
     }
 
+    /// Whether this worker's VM made a callout.
+    pub(crate) fn made(&self, callout: &Callout) -> bool {
+        self.vm.borrow().as_ref().is_some_and(|vm| vm.generation() == callout.generation)
+    }
+
     pub(crate) fn is_open(&self, id: u32) -> bool {
         self.edit(id, |exchange| exchange.is_open())
     }
@@ -352,5 +350,15 @@ impl Runner {
     /// Looks at or changes an exchange; a stream's id is always known, so the fallback is never seen.
     fn edit<T: Default>(&self, id: u32, act: impl FnOnce(&mut Exchange) -> T) -> T {
         self.process.borrow_mut().exchange(id).map(act).unwrap_or_default()
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        if self.vm.borrow().is_some()
+            && let Ok(mut process) = self.process.try_borrow_mut()
+        {
+            process.live_vms = process.live_vms.saturating_sub(1);
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::{Answer, Refusal, Status, guest::Args, guest::Guest};
 use crate::gateway::{
     exchange::{Direction, LocalReply},
     headers::Headers,
-    process::{Callout, Request},
+    process::{Callout, Wish},
     profile::Profile,
     vm::{Phase, VmState},
 };
@@ -119,34 +119,33 @@ fn change(guest: &mut Guest<'_, '_>, args: Args<'_>, act: fn(&mut Headers, &str,
 
 pub(super) fn get_buffer(guest: &mut Guest<'_, '_>, args: Args<'_>) -> Answer {
     let (kind, start, max_size) = (args.u32(0), args.u32(1), args.u32(2));
-    let bytes = {
+    let part = {
         let state = guest.state();
         let mut process = guest.process();
-        match kind {
+        let bytes = match kind {
             0 | 1 => {
                 let exchange = process.exchange(state.context).ok_or(Status::NOT_FOUND)?;
                 let direction = exchange.direction(kind == 0);
-                let body = direction.readable.then(|| direction.buffer.clone());
-                body.ok_or(Status::NOT_FOUND)?
+                direction.readable.then_some(&direction.buffer).ok_or(Status::NOT_FOUND)?
             }
-            4 => state.reply.as_ref().ok_or(Status::NOT_FOUND)?.body.clone(),
+            4 => &state.reply.as_ref().ok_or(Status::NOT_FOUND)?.body,
             6 => match state.settings.profile {
-                Profile::Envoy => state.settings.vm_config.clone(),
+                Profile::Envoy => &state.settings.vm_config,
                 Profile::Kong => return Err(Status::NOT_FOUND.into()),
                 Profile::Apisix => return Err(Status::UNIMPLEMENTED.into()),
             },
-            7 => state.settings.config.clone(),
+            7 => &state.settings.config,
             _ => return Err(Status::BAD_ARGUMENT.into()),
-        }
+        };
+        let start = if state.settings.profile.ignores_buffer_offset() { 0 } else { start };
+        let start = usize::try_from(start).unwrap_or(usize::MAX).min(bytes.len());
+        let end = start.saturating_add(usize::try_from(max_size).unwrap_or(usize::MAX)).min(bytes.len());
+        bytes.get(start..end).unwrap_or_default().to_vec()
     };
-    let start = if guest.state().settings.profile.ignores_buffer_offset() { 0 } else { start };
-    let start = usize::try_from(start).unwrap_or(usize::MAX).min(bytes.len());
-    let end = start.saturating_add(usize::try_from(max_size).unwrap_or(usize::MAX)).min(bytes.len());
-    let part = bytes.get(start..end).unwrap_or_default();
     if part.is_empty() && guest.state().settings.profile == Profile::Kong {
         return Err(Status::NOT_FOUND.into());
     }
-    guest.hand_over(part, args.u32(3), args.u32(4))
+    guest.hand_over(&part, args.u32(3), args.u32(4))
 }
 
 pub(super) fn set_buffer(guest: &mut Guest<'_, '_>, args: Args<'_>) -> Answer {
@@ -201,29 +200,29 @@ pub(super) fn local_reply(guest: &mut Guest<'_, '_>, args: Args<'_>) -> Answer {
 
 pub(super) fn continue_stream(guest: &mut Guest<'_, '_>, args: Args<'_>) -> Answer {
     match args.u32(0) {
-        0 => request(guest, Request::ContinueRequest),
-        1 => request(guest, Request::ContinueResponse),
+        0 => request(guest, Wish::ContinueRequest),
+        1 => request(guest, Wish::ContinueResponse),
         _ => Err(Status::BAD_ARGUMENT.into()),
     }
 }
 
 pub(super) fn continue_request(guest: &mut Guest<'_, '_>, _: Args<'_>) -> Answer {
-    request(guest, Request::ContinueRequest)
+    request(guest, Wish::ContinueRequest)
 }
 
 pub(super) fn continue_response(guest: &mut Guest<'_, '_>, _: Args<'_>) -> Answer {
-    request(guest, Request::ContinueResponse)
+    request(guest, Wish::ContinueResponse)
 }
 
 pub(super) fn close_stream(guest: &mut Guest<'_, '_>, _: Args<'_>) -> Answer {
-    request(guest, Request::Close)
+    request(guest, Wish::Close)
 }
 
-fn request(guest: &mut Guest<'_, '_>, wanted: Request) -> Answer {
+fn request(guest: &mut Guest<'_, '_>, wanted: Wish) -> Answer {
     let context = guest.state().context;
     let mut process = guest.process();
     process.exchange(context).ok_or(Status::BAD_ARGUMENT)?;
-    process.requests.push((context, wanted));
+    process.wishes.push((context, wanted));
     Ok(())
 }
 
@@ -242,6 +241,10 @@ pub(super) fn dispatch(guest: &mut Guest<'_, '_>, args: Args<'_>) -> Answer {
         }
         Profile::Apisix if !in_request => return Err(Status::BAD_ARGUMENT.into()),
         _ => {}
+    }
+    let unknown = state.settings.clusters.as_ref().is_some_and(|clusters| !clusters.contains(&target));
+    if profile == Profile::Envoy && unknown {
+        return Err(Status::BAD_ARGUMENT.into());
     }
     let complete = [":method", ":path", ":authority"].iter().all(|name| headers.get(name).is_some());
     let token = {
