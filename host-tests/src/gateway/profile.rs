@@ -1,0 +1,290 @@
+//! [`Profile`]: every difference between the gateways as hosts of a filter, with the fact behind it.
+//!
+//! Invariant: no other file of the harness compares profiles to decide a behaviour of a gateway; it asks a
+//! question here. Facts were measured on Envoy 1.40.0, Kong Gateway 3.9.3 (WasmX) and APISIX 3.11.0
+//! (wasm-nginx-module 0.7.0); "[source]" marks what was read in the host's source and not seen running, and
+//! "[assumed]" what was neither.
+
+/// Which gateway is imitated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Profile {
+    /// Envoy 1.40.
+    Envoy,
+    /// Kong Gateway 3.9 with WasmX.
+    Kong,
+    /// Apache APISIX 3.11 with wasm-nginx-module 0.7.0.
+    Apisix,
+}
+
+/// What a call does that the gateway links and does not implement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsupported {
+    /// The call returns status 12, which the Rust SDK's `Status` does not have.
+    Status12,
+    /// The call ends the VM.
+    Trap,
+}
+
+/// In which order the last callbacks of a stream come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LastCallback {
+    Done,
+    Log,
+    Delete,
+}
+
+impl Profile {
+    /// All of them, for tests that hold everywhere.
+    pub const ALL: [Self; 3] = [Self::Envoy, Self::Kong, Self::Apisix];
+
+    /// The calls that are linked and do nothing useful, and how they fail.
+    pub(crate) fn unsupported(self, function: &str) -> Option<Unsupported> {
+        match self {
+            Self::Envoy => None,
+            // A host trap: done, grpc_*, get_status, close_stream, resolve_shared_queue, call_foreign_function;
+            // clear_route_cache and continue_response are in the same list [source].
+            Self::Kong => match function {
+                "proxy_done"
+                | "proxy_get_status"
+                | "proxy_close_stream"
+                | "proxy_resolve_shared_queue"
+                | "proxy_call_foreign_function"
+                | "proxy_clear_route_cache"
+                | "proxy_continue_response" => Some(Unsupported::Trap),
+                name if name.starts_with("proxy_grpc_") => Some(Unsupported::Trap),
+                _ => None,
+            },
+            // Stubs with status 12: shared data, queues, the clock call, ticks, body rewriting, foreign calls.
+            Self::Apisix => match function {
+                "proxy_get_shared_data"
+                | "proxy_set_shared_data"
+                | "proxy_register_shared_queue"
+                | "proxy_resolve_shared_queue"
+                | "proxy_dequeue_shared_queue"
+                | "proxy_enqueue_shared_queue"
+                | "proxy_get_current_time_nanoseconds"
+                | "proxy_set_tick_period_milliseconds"
+                | "proxy_set_buffer_bytes"
+                | "proxy_done"
+                | "proxy_get_status"
+                | "proxy_continue_request"
+                | "proxy_continue_response"
+                | "proxy_continue_stream"
+                | "proxy_close_stream"
+                | "proxy_clear_route_cache"
+                | "proxy_set_effective_context"
+                | "proxy_call_foreign_function" => Some(Unsupported::Status12),
+                name if name.starts_with("proxy_grpc_") => Some(Unsupported::Status12),
+                _ => None,
+            },
+        }
+    }
+
+    /// `end_of_stream` of the request headers callback. Envoy tells the truth, Kong always says false, APISIX true.
+    pub(crate) fn request_headers_end(self, really: bool) -> bool {
+        match self {
+            Self::Envoy => really,
+            Self::Kong => false,
+            Self::Apisix => true,
+        }
+    }
+
+    /// `num_headers` of a headers callback. APISIX always passes 0.
+    pub(crate) fn header_count(self, really: usize) -> usize {
+        if self == Self::Apisix { 0 } else { really }
+    }
+
+    /// Kong and APISIX call the filter once with the whole request body; Envoy calls it per chunk.
+    pub(crate) fn whole_request_body(self) -> bool {
+        self != Self::Envoy
+    }
+
+    /// The property a filter must set to be shown bodies at all (APISIX).
+    pub(crate) fn body_switch(self, request: bool) -> Option<&'static str> {
+        match (self, request) {
+            (Self::Apisix, true) => Some("wasm_process_req_body"),
+            (Self::Apisix, false) => Some("wasm_process_resp_body"),
+            _ => None,
+        }
+    }
+
+    /// Kong's `get_buffer` ignores the offset: `get(2, 3)` gave bytes 0..3.
+    pub(crate) fn ignores_buffer_offset(self) -> bool {
+        self == Self::Kong
+    }
+
+    /// Kong cuts the data given to `set_buffer` to `size`. Envoy wants a size of at least the buffer's length.
+    pub(crate) fn truncates_replacement(self) -> bool {
+        self == Self::Kong
+    }
+
+    /// On Envoy a header map is gone once the filter let it pass: reading [source] and writing give status 2.
+    pub(crate) fn loses_sent_headers(self) -> bool {
+        self == Self::Envoy
+    }
+
+    /// Touching response headers in the response body callback is a host trap on Kong.
+    pub(crate) fn traps_on_late_response_headers(self) -> bool {
+        self == Self::Kong
+    }
+
+    /// Kong shows nginx's `server_name:port` as `:authority`; the others show the Host header.
+    pub(crate) fn authority_is_server_name(self) -> bool {
+        self == Self::Kong
+    }
+
+    /// Setting `:path` does nothing upstream on Kong.
+    pub(crate) fn ignores_path_change(self) -> bool {
+        self == Self::Kong
+    }
+
+    /// APISIX escapes `?` as `%3F` when the filter sets `:path` (seen in a small nginx host).
+    pub(crate) fn escapes_question_mark_in_path(self) -> bool {
+        self == Self::Apisix
+    }
+
+    /// Kong adds a newline to the body of a local reply.
+    pub(crate) fn local_reply_suffix(self) -> &'static str {
+        if self == Self::Kong { "\n" } else { "" }
+    }
+
+    /// Response body callbacks run for the filter's own local reply on Kong, and on Envoy [assumed]. APISIX runs
+    /// the response headers callback only.
+    pub(crate) fn shows_body_of_local_reply(self) -> bool {
+        self != Self::Apisix
+    }
+
+    /// A local reply in response headers: works on Envoy.
+    pub(crate) fn local_reply_in_response(self) -> ReplyInResponse {
+        match self {
+            Self::Envoy => ReplyInResponse::Replaces,
+            // broken connection, logged as 499
+            Self::Kong => ReplyInResponse::BreaksConnection,
+            // the upstream's reply passes
+            Self::Apisix => ReplyInResponse::Ignored,
+        }
+    }
+
+    /// Kong and APISIX have no trailers callbacks [source].
+    pub(crate) fn shows_trailers(self) -> bool {
+        self == Self::Envoy
+    }
+
+    /// The last callbacks of a stream, in order. Kong runs on_log after on_done; APISIX never runs on_log; Envoy
+    /// logs, then destroys [assumed].
+    pub(crate) fn last_callbacks(self) -> &'static [LastCallback] {
+        match self {
+            Self::Envoy => &[LastCallback::Log, LastCallback::Done, LastCallback::Delete],
+            Self::Kong => &[LastCallback::Done, LastCallback::Log, LastCallback::Delete],
+            Self::Apisix => &[LastCallback::Done, LastCallback::Delete],
+        }
+    }
+
+    /// APISIX runs on_done without a request: properties and headers fail there [source].
+    pub(crate) fn request_gone_in_done(self) -> bool {
+        self == Self::Apisix
+    }
+
+    /// APISIX configures the plugin at the first request, and answers status 2 to property reads there.
+    pub(crate) fn configures_lazily(self) -> bool {
+        self == Self::Apisix
+    }
+
+    /// Only Envoy passes a VM configuration: Kong has none, APISIX answers 12.
+    pub(crate) fn has_vm_configuration(self) -> bool {
+        self == Self::Envoy
+    }
+
+    /// If `on_configure` refuses at start-up, Kong drops all filter chains of the worker and traffic passes
+    /// unfiltered, while readiness stays 200. APISIX answers 503 and tries again at each request. Envoy fails closed.
+    pub(crate) fn passes_unfiltered_when_refused(self) -> bool {
+        self == Self::Kong
+    }
+
+    /// Numbers in properties: little-endian binary on Envoy, decimal text on Kong and APISIX.
+    pub(crate) fn binary_numbers(self) -> bool {
+        self == Self::Envoy
+    }
+
+    /// Kong resumes the request when the last pending callout was answered [source], APISIX likewise; Envoy waits
+    /// for `continue_stream`.
+    pub(crate) fn resumes_after_callouts(self) -> bool {
+        self != Self::Envoy
+    }
+
+    /// APISIX ignores the action of response callbacks [source].
+    pub(crate) fn ignores_pause_in_response(self) -> bool {
+        self == Self::Apisix
+    }
+
+    /// Pause without a pending callout: APISIX's worker crashes (a null pointer).
+    pub(crate) fn crashes_on_idle_pause(self) -> bool {
+        self == Self::Apisix
+    }
+
+    /// Pause without a pending callout: Kong hangs, and the body callback never comes.
+    pub(crate) fn hangs_on_idle_pause(self) -> bool {
+        self == Self::Kong
+    }
+
+    /// APISIX runs one callout of a stream at a time [source].
+    pub(crate) fn one_callout_at_a_time(self) -> bool {
+        self == Self::Apisix
+    }
+
+    /// Whether metrics do anything: APISIX defines everything as id 0 and drops the values.
+    pub(crate) fn has_metrics(self) -> bool {
+        self != Self::Apisix
+    }
+
+    /// The status a client sees when the filter traps in a request callback.
+    pub(crate) fn status_after_trap(self) -> u32 {
+        match self {
+            Self::Kong => 500,
+            Self::Envoy | Self::Apisix => 503,
+        }
+    }
+
+    /// A trap in a response callback: the response still passes on Kong (seen for bodies) and APISIX [assumed].
+    pub(crate) fn response_survives_trap(self) -> bool {
+        self != Self::Envoy
+    }
+
+    /// The status when the upstream cannot be reached or resets.
+    pub(crate) fn status_after_upstream_reset(self) -> u32 {
+        if self == Self::Envoy { 503 } else { 502 }
+    }
+
+    /// When auth refuses a call: on APISIX the response headers callback runs without request callbacks; on Kong
+    /// the filter does not run at all.
+    pub(crate) fn shows_auth_rejections(self) -> bool {
+        self == Self::Apisix
+    }
+
+    /// nginx cuts a `proxy_log` line at 2,048 bytes (OpenResty at 4,096); Envoy has no limit [source].
+    pub(crate) fn log_line_limit(self) -> Option<usize> {
+        match self {
+            Self::Envoy => None,
+            Self::Kong | Self::Apisix => Some(4096),
+        }
+    }
+
+    /// The resolution of the clock call: Kong reads nginx's cached time, in milliseconds.
+    pub(crate) fn clock_resolution_ns(self) -> u64 {
+        if self == Self::Kong { 1_000_000 } else { 1 }
+    }
+
+    /// A stream's pending callouts are cancelled when it ends (Envoy; a matter of course in nginx).
+    /// Those of the root context are not.
+    pub(crate) fn runs_main_thread_vm(self) -> bool {
+        self == Self::Envoy
+    }
+}
+
+/// What becomes of a local reply that the filter sends while the upstream's response headers pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReplyInResponse {
+    Replaces,
+    BreaksConnection,
+    Ignored,
+}
