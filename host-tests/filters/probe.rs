@@ -263,7 +263,8 @@ pub extern "C" fn proxy_on_log(context: u32) {
         for (kind, tokens) in [("input", 1200), ("output", 34)] {
             count(&format!("tollgate_tokens_total;app={app};model=probe-4.1/mini;type={kind}"), tokens);
         }
-        count("tollgate_cost_nanousd_total;app=a;team=;user=Zoë \"Z\" \\ 7%;model=gpt-4.1:ft_rq_500", 1206);
+        // Envoy's own rules take `_rq_500` at the very end of a name for a response code, hence a plain label last.
+        count("tollgate_cost_nanousd_total;app=a;team=;user=Zoë \"Z\" \\ 7%;model=gpt-4.1:ft_rq_500;type=input", 1206);
         count("tollgate_unmetered_total;reason=no_usage", 1);
         record(&format!("tollgate_duration_ms;app={app};model=probe-4.1/mini"), 120);
         record("tollgate_ttft_ms;model=probe-4.1/mini", 45);

@@ -2,7 +2,9 @@
 //! traffic, a trace collector.
 #![warn(missing_docs)]
 
+pub mod agent;
 pub mod artifact;
+pub mod demo;
 pub mod envoy;
 pub mod loopback;
 pub mod otlp;

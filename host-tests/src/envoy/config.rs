@@ -65,8 +65,8 @@ pub fn for_tests(shipped: &Value, options: &Options, access_log: &Path) -> Resul
         }
     }
     let Some(bootstrap) = config.as_object_mut() else { return Err(missing("top-level mapping")) };
-    // Tests look at once; users' histograms and spans leave every five seconds.
-    bootstrap.insert("stats_flush_on_admin".to_owned(), json!(true));
+    // Tests look soon; users' histograms and spans leave every five seconds.
+    bootstrap.insert("stats_flush_interval".to_owned(), json!("0.1s"));
     bootstrap.insert(
         "layered_runtime".to_owned(),
         json!({"layers": [{"name": "tests", "static_layer": {"tracing.opentelemetry.min_flush_spans": 1}}]}),

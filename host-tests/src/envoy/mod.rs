@@ -202,12 +202,27 @@ impl Envoy {
         matches!(self.process.0.try_wait(), Ok(None))
     }
 
-    /// `/stats/prometheus`, histograms up to date.
+    /// `/stats/prometheus`. Counters are current; histograms lag by up to a fifth of a second (see [`Self::wait_for_metrics`]).
     ///
     /// # Errors
     /// When the admin interface does not answer.
     pub fn metrics(&self) -> Result<Metrics, EnvoyError> {
         Ok(Metrics::parse(&get(&self.admin, "/stats/prometheus")?))
+    }
+
+    /// The metrics once `enough` says so, or whatever they are after `limit`.
+    ///
+    /// # Errors
+    /// When the admin interface does not answer.
+    pub fn wait_for_metrics(
+        &self,
+        limit: Duration,
+        mut enough: impl FnMut(&Metrics) -> bool,
+    ) -> Result<Metrics, EnvoyError> {
+        match wait::until(limit, || self.metrics().ok().filter(&mut enough)) {
+            Some(metrics) => Ok(metrics),
+            None => self.metrics(),
+        }
     }
 
     /// What Envoy and the filter have logged so far.
