@@ -95,9 +95,8 @@ fn taken(value: *mut u8, size: usize) -> Vec<u8> {
 
 fn header(map: u32, name: &str) -> Option<String> {
     let (mut value, mut size) = (std::ptr::null_mut(), 0);
-    let status = unsafe {
-        abi::proxy_get_header_map_value(map, name.as_ptr(), name.len(), &raw mut value, &raw mut size)
-    };
+    let status =
+        unsafe { abi::proxy_get_header_map_value(map, name.as_ptr(), name.len(), &raw mut value, &raw mut size) };
     (status == 0).then(|| String::from_utf8_lossy(&taken(value, size)).into_owned())
 }
 
@@ -110,9 +109,8 @@ fn count_shared() -> u64 {
     let key = "probe.calls";
     loop {
         let (mut value, mut size, mut cas) = (std::ptr::null_mut(), 0, 0);
-        let status = unsafe {
-            abi::proxy_get_shared_data(key.as_ptr(), key.len(), &raw mut value, &raw mut size, &raw mut cas)
-        };
+        let status =
+            unsafe { abi::proxy_get_shared_data(key.as_ptr(), key.len(), &raw mut value, &raw mut size, &raw mut cas) };
         let before = if status == 0 {
             String::from_utf8_lossy(&taken(value, size)).parse().unwrap_or(0)
         } else {
@@ -189,8 +187,7 @@ pub extern "C" fn proxy_on_vm_start(_context: u32, _size: usize) -> u32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_configure(_context: u32, size: usize) -> u32 {
     let (mut value, mut length) = (std::ptr::null_mut(), 0);
-    let status =
-        unsafe { abi::proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, size, &raw mut value, &raw mut length) };
+    let status = unsafe { abi::proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, size, &raw mut value, &raw mut length) };
     let text = if status == 0 { taken(value, length) } else { Vec::new() };
     let text = String::from_utf8_lossy(&text);
     log(&format!("probe configuration {text}"));

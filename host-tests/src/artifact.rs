@@ -54,7 +54,15 @@ pub fn wasm() -> Result<PathBuf, ArtifactError> {
                 return Ok(PathBuf::from(path));
             }
             let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-            cargo.current_dir(root()).args(["build", "--quiet", "--release", "--package", "tollgate", "--target", TARGET]);
+            cargo.current_dir(root()).args([
+                "build",
+                "--quiet",
+                "--release",
+                "--package",
+                "tollgate",
+                "--target",
+                TARGET,
+            ]);
             run(&mut cargo)?;
             Ok(target().join(TARGET).join("release").join("tollgate.wasm"))
         })

@@ -51,7 +51,8 @@ fn a_header_can_be_changed_after_the_body_only_when_headers_are_held() {
 #[test]
 fn after_a_trap_the_gateway_recovers_and_shared_data_survives() {
     let mut room = Room::with(probe());
-    let calls = |room: &Room| room.call(Dialect::OpenAiChat, "before", false).header("x-probe-calls").map(str::to_owned);
+    let calls =
+        |room: &Room| room.call(Dialect::OpenAiChat, "before", false).header("x-probe-calls").map(str::to_owned);
     assert_eq!(calls(&room).as_deref(), Some("1"));
     let trap = [("x-probe-trap".to_owned(), "1".to_owned())];
     let url = room.url(Dialect::OpenAiChat.path());

@@ -65,7 +65,12 @@ pub fn post(url: &str, headers: &[(String, String)], body: &Value) -> Result<Sen
 ///
 /// # Errors
 /// When no answer begins.
-pub fn post_and_leave(url: &str, headers: &[(String, String)], body: &Value, bytes: usize) -> Result<Sent, ClientError> {
+pub fn post_and_leave(
+    url: &str,
+    headers: &[(String, String)],
+    body: &Value,
+    bytes: usize,
+) -> Result<Sent, ClientError> {
     post_bytes(url, headers, body.to_string().as_bytes(), bytes)
 }
 

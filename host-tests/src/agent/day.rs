@@ -36,12 +36,9 @@ impl Errand {
         let url = format!("{base_url}{}", self.path);
         match &self.body {
             None => client::get(&url),
-            Some(body) => client::post_and_leave(
-                &url,
-                self.labels.headers(),
-                body,
-                self.leave_after.unwrap_or(usize::MAX),
-            ),
+            Some(body) => {
+                client::post_and_leave(&url, self.labels.headers(), body, self.leave_after.unwrap_or(usize::MAX))
+            }
         }
     }
 }
@@ -82,20 +79,25 @@ fn support() -> Vec<Errand> {
 fn contracts() -> Vec<Errand> {
     let labels = Labels::app("contract-review", "legal").with("user", "h.lindqvist").with("task", "lease-2026-77");
     let clauses = plan::table(77, &["clause", "notice_days", "rent_eur", "index", "deposit_eur"], 150);
-    let instructions = format!("You review leases. Quote the clause you rely on. The schedule of this lease:\n{clauses}");
-    ["When can we leave the lease early?", "What is the highest rent in the schedule?", "Which clauses contradict each other?"]
-        .iter()
-        .map(|question| {
-            Errand::call(
-                Dialect::OpenAiResponses,
-                &labels,
-                json!({
-                    "model": "gpt-5-mini", "instructions": instructions, "input": question, "max_output_tokens": 900,
-                    "stream": false
-                }),
-            )
-        })
-        .collect()
+    let instructions =
+        format!("You review leases. Quote the clause you rely on. The schedule of this lease:\n{clauses}");
+    [
+        "When can we leave the lease early?",
+        "What is the highest rent in the schedule?",
+        "Which clauses contradict each other?",
+    ]
+    .iter()
+    .map(|question| {
+        Errand::call(
+            Dialect::OpenAiResponses,
+            &labels,
+            json!({
+                "model": "gpt-5-mini", "instructions": instructions, "input": question, "max_output_tokens": 900,
+                "stream": false
+            }),
+        )
+    })
+    .collect()
 }
 
 fn review() -> Vec<Errand> {
@@ -163,11 +165,9 @@ fn accidents() -> Vec<Errand> {
         })
     };
     let failing = |failure: &str| labels.clone().with_header(FAILURE_HEADER, failure);
-    let mut leaving =
-        Errand::call(Dialect::OpenAiChat, &labels.clone().with_header(PACE_HEADER, "60"), chat(true));
+    let mut leaving = Errand::call(Dialect::OpenAiChat, &labels.clone().with_header(PACE_HEADER, "60"), chat(true));
     leaving.leave_after = Some(900);
-    let models =
-        Errand { path: "/v1/models", body: None, labels: Labels::default(), leave_after: None };
+    let models = Errand { path: "/v1/models", body: None, labels: Labels::default(), leave_after: None };
     vec![
         Errand::call(Dialect::OpenAiChat, &failing("status-429"), chat(true)),
         Errand::call(Dialect::OpenAiChat, &failing("status-500"), chat(true)),

@@ -49,9 +49,7 @@ pub fn length() -> usize {
 #[must_use]
 pub fn answer(tool_results: usize) -> Answer {
     match steps().into_iter().nth(tool_results) {
-        Some(step) => {
-            Answer { text: step.thought.to_owned(), tool_call: Some(step.call), ..Answer::default() }
-        }
+        Some(step) => Answer { text: step.thought.to_owned(), tool_call: Some(step.call), ..Answer::default() },
         None => Answer { text: FINAL.trim().to_owned(), ..Answer::default() },
     }
 }
@@ -186,7 +184,11 @@ pub fn steps() -> Vec<Step> {
                  model_group in ('alpin-2', 'grat-3') and day >= '2026-09-01' group by 1, 2 order by 1, 2",
                 "When the two models sell out.",
             ),
-            format!("{}\nmonths compared: {}\n", table(14, &["day", "model_group", "stock", "per_day"], 120), month.join(", ")),
+            format!(
+                "{}\nmonths compared: {}\n",
+                table(14, &["day", "model_group", "stock", "per_day"], 120),
+                month.join(", ")
+            ),
         ),
     ]
 }

@@ -220,8 +220,13 @@ fn component_table(events: &[&Value]) -> String {
 
 fn cache_table(events: &[&Value]) -> String {
     let mut sums: BTreeMap<&str, Tokens> = BTreeMap::new();
-    let buckets =
-        ["input_uncached_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "input_tokens"];
+    let buckets = [
+        "input_uncached_tokens",
+        "cache_read_tokens",
+        "cache_write_5m_tokens",
+        "cache_write_1h_tokens",
+        "input_tokens",
+    ];
     let (mut paid, mut saved) = (Amount::default(), Amount::default());
     for event in events {
         for bucket in buckets {
@@ -275,13 +280,7 @@ fn group_table(events: &[&Value], pointer: &str, heading: &str) -> String {
         }
     }
     let row = |name: &str, group: &Group| {
-        vec![
-            name.to_owned(),
-            group.calls.to_string(),
-            group.input.shown(),
-            group.output.shown(),
-            group.cost.shown(),
-        ]
+        vec![name.to_owned(), group.calls.to_string(), group.input.shown(), group.output.shown(), group.cost.shown()]
     };
     let mut rows: Vec<Vec<String>> = groups.iter().map(|(name, group)| row(name, group)).collect();
     rows.push(row("total", &whole));
@@ -305,7 +304,12 @@ fn limits_hit(events: &[&Value]) -> String {
 fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     let heading: Vec<String> = headings.iter().map(|heading| (*heading).to_owned()).collect();
     let width = |column: usize| {
-        rows.iter().chain([&heading]).filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        rows.iter()
+            .chain([&heading])
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..headings.len()).map(width).collect();
     let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
@@ -365,8 +369,9 @@ mod tests {
         for (amount, shown) in [("0.0000005", "$0.000001"), ("-0.0000005", "-$0.000001"), ("12.5", "$12.500000")] {
             assert_eq!(Amount::of(Some(&json!(amount))).shown(), shown);
         }
-        assert_eq!(["7", "1234", "123456", "1234567"].map(|text| grouped(text.parse().expect("number"))), [
-            "7", "1,234", "123,456", "1,234,567"
-        ]);
+        assert_eq!(
+            ["7", "1234", "123456", "1234567"].map(|text| grouped(text.parse().expect("number"))),
+            ["7", "1,234", "123,456", "1,234,567"]
+        );
     }
 }

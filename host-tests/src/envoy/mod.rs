@@ -210,6 +210,15 @@ impl Envoy {
         Ok(Metrics::parse(&get(&self.admin, "/stats/prometheus")?))
     }
 
+    /// The names of all statistics as the filter defined them, labels and Envoy's `wasmcustom.` prefix included.
+    ///
+    /// # Errors
+    /// When the admin interface does not answer.
+    pub fn stat_names(&self) -> Result<Vec<String>, EnvoyError> {
+        let text = get(&self.admin, "/stats")?;
+        Ok(text.lines().filter_map(|line| line.rsplit_once(": ")).map(|(name, _)| name.to_owned()).collect())
+    }
+
     /// The metrics once `enough` says so, or whatever they are after `limit`.
     ///
     /// # Errors

@@ -39,7 +39,9 @@ impl Metrics {
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let matching: Vec<f64> = self
             .named(name)
-            .filter(|sample| labels.iter().all(|(key, value)| sample.labels.get(*key).is_some_and(|have| have == value)))
+            .filter(|sample| {
+                labels.iter().all(|(key, value)| sample.labels.get(*key).is_some_and(|have| have == value))
+            })
             .map(|sample| sample.value)
             .collect();
         (!matching.is_empty()).then(|| matching.iter().sum())

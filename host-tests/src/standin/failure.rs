@@ -147,14 +147,14 @@ pub fn whole(dialect: Dialect, body: &Value, failure: Option<Failure>) -> Reply 
 fn error_event(dialect: Dialect) -> Event {
     let message = "The stand-in was told to fail inside the stream.";
     match dialect {
-        Dialect::OpenAiChat => Event::unnamed(
-            &json!({"error": {"message": message, "type": "server_error", "param": null, "code": null}}),
-        ),
+        Dialect::OpenAiChat => {
+            Event::unnamed(&json!({"error": {"message": message, "type": "server_error", "param": null, "code": null}}))
+        }
         Dialect::OpenAiResponses => Event::typed(
             &json!({"type": "error", "code": "server_error", "message": message, "param": null, "sequence_number": 99}),
         ),
-        Dialect::Anthropic => Event::typed(
-            &json!({"type": "error", "error": {"type": "overloaded_error", "message": message}}),
-        ),
+        Dialect::Anthropic => {
+            Event::typed(&json!({"type": "error", "error": {"type": "overloaded_error", "message": message}}))
+        }
     }
 }

@@ -226,7 +226,9 @@ pub fn plain_answer(question: &Question) -> Answer {
     let words: Vec<&str> = question.last_user_text.split_whitespace().collect();
     let end = words.get(words.len().saturating_sub(12)..).unwrap_or_default().join(" ");
     Answer {
-        text: format!("You asked: \u{201c}{end}\u{201d}. Here is a short and steady answer \u{2013} the same every time."),
+        text: format!(
+            "You asked: \u{201c}{end}\u{201d}. Here is a short and steady answer \u{2013} the same every time."
+        ),
         ..Answer::default()
     }
 }
@@ -263,9 +265,8 @@ impl Desk {
     }
 
     fn answer_call(&self, dialect: Dialect, request: &Request) -> (String, Truth, Reply) {
-        let refused = |status, message: &str| {
-            (String::new(), Truth::default(), failure::refusal(dialect, status, message))
-        };
+        let refused =
+            |status, message: &str| (String::new(), Truth::default(), failure::refusal(dialect, status, message));
         let Ok(body) = serde_json::from_slice::<Value>(&request.body) else {
             return refused(400, "We could not parse the JSON body of your request.");
         };
@@ -280,7 +281,11 @@ impl Desk {
         };
         let failure = request.header(FAILURE_HEADER).and_then(Failure::parse);
         if let Some(Failure::Status(status)) = failure {
-            return (question.model, Truth::default(), failure::refusal(dialect, status, "The stand-in was told to fail."));
+            return (
+                question.model,
+                Truth::default(),
+                failure::refusal(dialect, status, "The stand-in was told to fail."),
+            );
         }
         let (answer, stopped_by_cap, output) = capped((self.script)(&question), question.max_output);
         let truth = Truth { output, reasoning: answer.reasoning_tokens, ..self.input(&question, request) };
@@ -314,9 +319,7 @@ impl Desk {
             Dialect::Anthropic => {
                 cache.explicit(&scope, &question.prompt, anthropic::cache_minimum(&question.model), Instant::now())
             }
-            Dialect::OpenAiChat | Dialect::OpenAiResponses => {
-                cache.automatic(&scope, &question.prompt, Instant::now())
-            }
+            Dialect::OpenAiChat | Dialect::OpenAiResponses => cache.automatic(&scope, &question.prompt, Instant::now()),
         };
         Truth {
             input_uncached: split.uncached,

@@ -13,8 +13,7 @@ pub(super) fn read(body: &Value) -> Result<Question, String> {
     let model = body["model"].as_str().ok_or("you must provide a model parameter")?;
     let messages = body["messages"].as_array().ok_or("Missing required parameter: 'messages'.")?;
     let role = |message: &Value| message["role"].as_str().unwrap_or("user").to_owned();
-    let texts: Vec<(String, String)> =
-        messages.iter().map(|message| (role(message), message_text(message))).collect();
+    let texts: Vec<(String, String)> = messages.iter().map(|message| (role(message), message_text(message))).collect();
     let tools: Vec<Tool<'_>> = body["tools"]
         .as_array()
         .into_iter()
@@ -26,13 +25,15 @@ pub(super) fn read(body: &Value) -> Result<Question, String> {
             parameters: &function["parameters"],
         })
         .collect();
+    // Measured on this endpoint only; Responses does not add it.
+    let tools_constant = if model.starts_with("gpt-5") { 82 } else { 0 };
     Ok(Question {
         dialect: Dialect::OpenAiChat,
         model: model.to_owned(),
         stream: body["stream"].as_bool().unwrap_or(false),
         include_usage: body["stream_options"]["include_usage"].as_bool().unwrap_or(false),
         max_output: body["max_completion_tokens"].as_u64().or(body["max_tokens"].as_u64()),
-        prompt: openai_prompt::prompt(model, &texts, &tools),
+        prompt: openai_prompt::prompt(model, &texts, &tools, tools_constant),
         tools: tools.iter().map(|tool| tool.name.to_owned()).collect(),
         tool_results: texts.iter().filter(|(role, _)| role == "tool").count(),
         last_user_text: texts
@@ -126,9 +127,8 @@ pub(super) fn stream(written: &Written<'_>) -> Vec<Event> {
         }
         Event::unnamed(&chunk)
     };
-    let delta = |delta: Value| {
-        chunk(json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": null}]), None)
-    };
+    let delta =
+        |delta: Value| chunk(json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": null}]), None);
     let mut events = vec![delta(json!({"role": "assistant", "content": "", "refusal": null}))];
     events.extend(pieces(&written.answer.text).into_iter().map(|piece| delta(json!({"content": piece}))));
     if let Some(call) = &written.answer.tool_call {

@@ -22,14 +22,20 @@ pub(super) struct Tool<'a> {
     pub(super) parameters: &'a Value,
 }
 
-/// Puts a prompt together: system messages, tools, the other messages, priming.
-pub(super) fn prompt(model: &str, messages: &[(String, String)], tools: &[Tool<'_>]) -> Vec<Segment> {
+/// Puts a prompt together: system messages, tools, the other messages, priming. `tools_constant` is what the endpoint adds once
+/// when there are tools, beside their text.
+pub(super) fn prompt(
+    model: &str,
+    messages: &[(String, String)],
+    tools: &[Tool<'_>],
+    tools_constant: usize,
+) -> Vec<Segment> {
     let is_system = |role: &str| matches!(role, "system" | "developer");
     let leading = messages.iter().take_while(|(role, _)| is_system(role)).count();
     let (system, rest) = messages.split_at(leading);
     let mut prompt: Vec<Segment> = system.iter().map(|(role, text)| message(role, text)).collect();
     if !tools.is_empty() {
-        prompt.push(tool_block(model, tools, !system.is_empty()));
+        prompt.push(tool_block(tools, !system.is_empty(), tools_constant));
     }
     prompt.extend(rest.iter().map(|(role, text)| message(role, text)));
     let priming = if is_newer(model) { 2 } else { 3 };
@@ -48,7 +54,7 @@ fn message(role: &str, text: &str) -> Segment {
     Segment { tokens, breakpoint: None }
 }
 
-fn tool_block(model: &str, tools: &[Tool<'_>], after_system: bool) -> Segment {
+fn tool_block(tools: &[Tool<'_>], after_system: bool, constant: usize) -> Segment {
     let mut text = String::from("namespace functions {\n\n");
     for tool in tools {
         for line in tool.description.lines() {
@@ -58,7 +64,7 @@ fn tool_block(model: &str, tools: &[Tool<'_>], after_system: bool) -> Segment {
     }
     text.push_str("} // namespace functions");
     let mut tokens = encode(&text);
-    let overhead = 9 - if after_system { 4 } else { 0 } + if model.starts_with("gpt-5") { 82 } else { 0 };
+    let overhead = 9 - if after_system { 4 } else { 0 } + constant;
     tokens.extend(vec![CONTROL; overhead]);
     Segment { tokens, breakpoint: None }
 }

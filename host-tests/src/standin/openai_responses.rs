@@ -37,7 +37,7 @@ pub(super) fn read(body: &Value) -> Result<Question, String> {
         stream: body["stream"].as_bool().unwrap_or(false),
         include_usage: true,
         max_output: body["max_output_tokens"].as_u64(),
-        prompt: openai_prompt::prompt(model, &texts, &tools),
+        prompt: openai_prompt::prompt(model, &texts, &tools, 0),
         tools: tools.iter().map(|tool| tool.name.to_owned()).collect(),
         tool_results: texts.iter().filter(|(role, _)| role == "tool").count(),
         last_user_text: texts
@@ -112,21 +112,28 @@ fn response(written: &Written<'_>, finished: bool) -> Value {
         "created_at": CREATED,
         "status": status,
         "background": false,
+        "completed_at": if finished { json!(CREATED + 1) } else { Value::Null },
         "error": null,
         "incomplete_details": if status == "incomplete" { incomplete } else { Value::Null },
         "instructions": null,
+        "frequency_penalty": 0.0,
         "max_output_tokens": written.question.max_output,
+        "max_tool_calls": null,
         "model": openai_prompt::dated(&written.question.model),
         "output": if finished { output(written) } else { Vec::new() },
         "parallel_tool_calls": true,
+        "presence_penalty": 0.0,
         "previous_response_id": null,
+        "prompt_cache_key": null,
         "reasoning": {"effort": null, "summary": null},
+        "safety_identifier": null,
         "service_tier": if finished { "default" } else { "auto" },
         "store": true,
         "temperature": 1.0,
         "text": {"format": {"type": "text"}, "verbosity": "medium"},
         "tool_choice": "auto",
         "tools": [],
+        "top_logprobs": 0,
         "top_p": 1.0,
         "truncation": "disabled",
         "usage": if finished { usage } else { Value::Null },
@@ -170,6 +177,9 @@ fn item_events(index: usize, item: &Value, written: &Written<'_>) -> Vec<Value> 
                     "type": event, "item_id": id, "output_index": index, "content_index": 0
                 });
                 data[field] = value;
+                if event.starts_with("response.output_text") {
+                    data["logprobs"] = json!([]);
+                }
                 data
             };
             let part = |text: &str| json!({"type": "output_text", "annotations": [], "logprobs": [], "text": text});
