@@ -42,6 +42,18 @@ fn the_filter_comes_back_after_a_crash_and_large_bodies_fit() {
 }
 
 #[test]
+fn no_route_cuts_an_answer_that_takes_long() {
+    let config = shipped();
+    let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+    let routes = config.pointer(&format!("{manager}/route_config/virtual_hosts/0/routes")).and_then(Value::as_array);
+    let routes = routes.expect("routes");
+    assert!(routes.len() >= 2);
+    for route in routes {
+        assert_eq!(route["route"]["timeout"], "0s", "Envoy's default is 15 seconds: {route}");
+    }
+}
+
+#[test]
 fn every_label_rule_cuts_exactly_its_own_label_out_of_our_names() {
     let config = shipped();
     let tags = config["stats_config"]["stats_tags"].as_array().expect("stats_tags");

@@ -80,3 +80,20 @@ fn without_reload_one_trap_makes_every_later_call_fail() {
     let later: Vec<u16> = (0..3).map(|_| room.call(Dialect::OpenAiChat, "late", false).status).collect();
     assert_eq!(later, [503, 503, 503]);
 }
+
+#[test]
+fn shared_data_counts_exactly_across_workers() {
+    let room = Room::tuned(probe(), |options| options.concurrency = 3);
+    let mut counts: Vec<u32> = std::thread::scope(|scope| {
+        let lanes: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| (0..6).map(|_| shared_count(&room)).collect::<Vec<_>>())).collect();
+        lanes.into_iter().flat_map(|lane| lane.join().expect("a lane")).collect()
+    });
+    counts.sort_unstable();
+    assert_eq!(counts, (1..=24).collect::<Vec<u32>>(), "no count lost or given twice");
+}
+
+fn shared_count(room: &Room) -> u32 {
+    let answer = room.call(Dialect::OpenAiChat, "many", false);
+    answer.header("x-probe-calls").and_then(|count| count.parse().ok()).expect("a count")
+}

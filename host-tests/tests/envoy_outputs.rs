@@ -201,7 +201,7 @@ fn a_body_of_twenty_megabytes_passes_and_one_above_the_limit_is_refused_by_envoy
 }
 
 #[test]
-fn shared_counts_are_exact_across_workers() {
+fn counters_are_exact_across_workers() {
     let room = Room::tuned(filter(), |options| options.concurrency = 3);
     let calls = 24;
     std::thread::scope(|scope| {
