@@ -1,7 +1,16 @@
 //! `tollgate-host`: the gateways around the filter, as a library for tests and for the `tollgate` program.
 //!
-//! [`gateway`] runs a proxy-wasm filter the way Envoy, Kong and APISIX run it, oddities included.
-//! It is a test tool: it knows the wasm ABI and the gateways, and nothing about LLM calls or money.
+//! [`gateway`] runs a proxy-wasm filter the way Envoy, Kong and APISIX run it, oddities included; it knows the wasm
+//! ABI and nothing about LLM calls or money. Beside it: a real Envoy, a provider stand-in, agent traffic, a trace
+//! collector, and the demo made of them.
 #![warn(missing_docs)]
 
+pub mod agent;
+pub mod artifact;
+pub mod demo;
+pub mod envoy;
 pub mod gateway;
+pub mod loopback;
+pub mod otlp;
+pub mod standin;
+pub mod wait;

@@ -1,0 +1,107 @@
+//! The `.wasm` files that gateways are started with: the filter itself, and the probe.
+//!
+//! [`wasm`] leaves the question of staleness to cargo. [`probe`] compiles `filters/probe.rs`, which needs nothing but the compiler.
+//! Invariants: built at most once per process; a finished file appears under its name in one step, so that test processes
+//! running side by side never load half a file. Must not know: gateways.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// Why there is no `.wasm`.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ArtifactError {
+    /// The compiler could not be started, or the result not be moved.
+    #[error("cannot {doing}: {why}")]
+    Io {
+        /// What was being done.
+        doing: String,
+        /// The operating system's reason.
+        why: String,
+    },
+    /// The compiler refused.
+    #[error("`{command}` failed:\n{output}")]
+    Build {
+        /// What was run.
+        command: String,
+        /// Its last output.
+        output: String,
+    },
+}
+
+const TARGET: &str = "wasm32-wasip1";
+
+/// The repository's root directory.
+#[must_use]
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
+}
+
+/// The release build of the filter, built first if it is stale. `TOLLGATE_WASM` names another file instead.
+///
+/// # Errors
+/// When it does not build.
+pub fn wasm() -> Result<PathBuf, ArtifactError> {
+    static BUILT: OnceLock<Result<PathBuf, ArtifactError>> = OnceLock::new();
+    BUILT
+        .get_or_init(|| {
+            if let Some(path) = std::env::var_os("TOLLGATE_WASM") {
+                return Ok(PathBuf::from(path));
+            }
+            let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+            cargo.current_dir(root()).args([
+                "build",
+                "--quiet",
+                "--release",
+                "--package",
+                "tollgate",
+                "--target",
+                TARGET,
+            ]);
+            run(&mut cargo)?;
+            Ok(target().join(TARGET).join("release").join("tollgate.wasm"))
+        })
+        .clone()
+}
+
+/// The test-only filter of `filters/probe.rs`; it traps when a request carries `x-probe-trap`.
+///
+/// # Errors
+/// When it does not build.
+pub fn probe() -> Result<PathBuf, ArtifactError> {
+    static BUILT: OnceLock<Result<PathBuf, ArtifactError>> = OnceLock::new();
+    BUILT
+        .get_or_init(|| {
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("filters").join("probe.rs");
+            let directory = target().join("filters");
+            fs::create_dir_all(&directory).map_err(|error| io("create target/filters", &error))?;
+            let (unfinished, finished) =
+                (directory.join(format!("probe-{}.wasm", std::process::id())), directory.join("probe.wasm"));
+            let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+            rustc.current_dir(root());
+            rustc.args(["--edition", "2024", "--crate-type", "cdylib", "--target", TARGET]);
+            rustc.args(["-O", "-C", "panic=abort", "-C", "strip=symbols", "-o"]).arg(&unfinished).arg(source);
+            run(&mut rustc)?;
+            fs::rename(&unfinished, &finished).map_err(|error| io("rename the finished probe", &error))?;
+            Ok(finished)
+        })
+        .clone()
+}
+
+fn run(command: &mut Command) -> Result<(), ArtifactError> {
+    let shown = format!("{command:?}");
+    let output = command.output().map_err(|error| io(&format!("start {shown}"), &error))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(ArtifactError::Build { command: shown, output: String::from_utf8_lossy(&output.stderr).into_owned() })
+}
+
+fn io(doing: &str, why: &std::io::Error) -> ArtifactError {
+    ArtifactError::Io { doing: doing.to_owned(), why: why.to_string() }
+}

@@ -1,0 +1,28 @@
+//! `tollgate schema`: the JSON Schemas that the types generate.
+
+use super::Done;
+use tollgate_core::schema;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Which.
+    #[arg(value_enum, default_value = "config")]
+    of: Of,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Of {
+    /// The plugin configuration.
+    Config,
+    /// The event.
+    Event,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Done {
+    let schema = match arguments.of {
+        Of::Config => schema::config_schema(),
+        Of::Event => schema::event_schema(),
+    };
+    println!("{}", serde_json::to_string_pretty(&schema)?);
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! The shipped `envoy/envoy.yaml`, and what tests change in it.
+//!
+//! Substitution is by structure: the file is parsed, and exactly the places a user would edit are replaced (addresses,
+//! the filter's file and configuration, TLS, where the log goes). Everything else that users run is what tests run.
+//! Invariant: a place that is not where it is expected is an error, never a silent no-op.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::Options;
+use crate::artifact;
+
+/// Why there is no runnable configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The shipped file cannot be read.
+    #[error("cannot read envoy/envoy.yaml: {0}")]
+    Unreadable(#[from] std::io::Error),
+    /// The shipped file is no YAML.
+    #[error("envoy/envoy.yaml is not valid YAML: {0}")]
+    NotYaml(String),
+    /// Something that is to be replaced is not where it is expected.
+    #[error("envoy/envoy.yaml has no {0}")]
+    Missing(String),
+}
+
+/// Parses `envoy/envoy.yaml`.
+///
+/// # Errors
+/// When it cannot be read or is no YAML.
+pub fn shipped() -> Result<Value, ConfigError> {
+    let text = fs::read_to_string(artifact::root().join("envoy").join("envoy.yaml"))?;
+    serde_saphyr::from_str(&text).map_err(|error| ConfigError::NotYaml(error.to_string()))
+}
+
+/// The shipped configuration on loopback, with the filter, upstream and switches of `options`.
+///
+/// # Errors
+/// [`ConfigError::Missing`] when the shipped file has lost a part that is replaced here.
+pub fn for_tests(shipped: &Value, options: &Options, access_log: &Path) -> Result<Value, ConfigError> {
+    let mut config = shipped.clone();
+    set(&mut config, "/admin/address/socket_address", loopback(0))?;
+    set(&mut config, "/static_resources/listeners/0/address/socket_address", loopback(0))?;
+    if let Some(limit) = options.buffer_limit {
+        set(&mut config, "/static_resources/listeners/0/per_connection_buffer_limit_bytes", json!(limit))?;
+    }
+    replace_filter(tollgate(&mut config)?, options)?;
+    let manager = connection_manager(&mut config)?;
+    insert_filters(manager, &options.extra_filters)?;
+    log_to_file(manager, access_log)?;
+    if options.collector.is_none() {
+        manager.as_object_mut().and_then(|manager| manager.remove("tracing")).ok_or_else(|| missing("tracing"))?;
+    }
+    for cluster in array(&mut config, "/static_resources/clusters")? {
+        let collects = cluster.get("name").and_then(Value::as_str) == Some("otel_collector");
+        // Without a collector that cluster is unused; it may point anywhere.
+        let port = if collects { options.collector.unwrap_or(9) } else { options.upstream.port() };
+        set(cluster, "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address", loopback(port))?;
+        if let Some(cluster) = cluster.as_object_mut() {
+            cluster.insert("type".to_owned(), json!("STATIC"));
+            cluster.remove("transport_socket");
+            cluster.remove("dns_lookup_family");
+        }
+    }
+    let Some(bootstrap) = config.as_object_mut() else { return Err(missing("top-level mapping")) };
+    // Tests look soon; users' histograms and spans leave every five seconds.
+    bootstrap.insert("stats_flush_interval".to_owned(), json!("0.1s"));
+    bootstrap.insert(
+        "layered_runtime".to_owned(),
+        json!({"layers": [{"name": "tests", "static_layer": {"tracing.opentelemetry.min_flush_spans": 1}}]}),
+    );
+    Ok(config)
+}
+
+/// The shipped configuration with only the filter's file replaced: what `envoy --mode validate` is run on.
+///
+/// # Errors
+/// As [`for_tests`].
+pub fn with_filter(shipped: &Value, wasm: &Path) -> Result<Value, ConfigError> {
+    let mut config = shipped.clone();
+    set(tollgate(&mut config)?, "/vm_config/code/local/filename", json!(wasm))?;
+    Ok(config)
+}
+
+/// The filter's entry (`config` of its `typed_config`) in a configuration.
+///
+/// # Errors
+/// When there is no HTTP filter named `tollgate`.
+pub fn tollgate(config: &mut Value) -> Result<&mut Value, ConfigError> {
+    array(connection_manager(config)?, "/http_filters")?
+        .iter_mut()
+        .find(|filter| filter.get("name").and_then(Value::as_str) == Some("tollgate"))
+        .and_then(|filter| filter.pointer_mut("/typed_config/config"))
+        .ok_or_else(|| missing("HTTP filter named tollgate"))
+}
+
+fn connection_manager(config: &mut Value) -> Result<&mut Value, ConfigError> {
+    at(config, "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config")
+}
+
+fn replace_filter(filter: &mut Value, options: &Options) -> Result<(), ConfigError> {
+    set(filter, "/vm_config/code/local/filename", json!(options.wasm))?;
+    set(filter, "/configuration/value", Value::from(options.configuration.to_string()))?;
+    if let Some(policy) = &options.failure_policy {
+        set(filter, "/failure_policy", json!(policy))?;
+    }
+    if options.hold_headers
+        && let Some(filter) = filter.as_object_mut()
+    {
+        filter.insert("allow_on_headers_stop_iteration".to_owned(), json!(true));
+    }
+    Ok(())
+}
+
+fn insert_filters(manager: &mut Value, extra: &[Value]) -> Result<(), ConfigError> {
+    let filters = array(manager, "/http_filters")?;
+    let before_router = filters.len().saturating_sub(1);
+    filters.splice(before_router..before_router, extra.iter().cloned());
+    Ok(())
+}
+
+fn log_to_file(manager: &mut Value, path: &Path) -> Result<(), ConfigError> {
+    let log = at(manager, "/access_log/0")?;
+    set(log, "/name", json!("envoy.access_loggers.file"))?;
+    let sink = at(log, "/typed_config")?;
+    set(sink, "/@type", json!("type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"))?;
+    if let Some(sink) = sink.as_object_mut() {
+        sink.insert("path".to_owned(), json!(path));
+    }
+    Ok(())
+}
+
+fn loopback(port: u16) -> Value {
+    json!({"address": "127.0.0.1", "port_value": port})
+}
+
+fn at<'v>(value: &'v mut Value, pointer: &str) -> Result<&'v mut Value, ConfigError> {
+    value.pointer_mut(pointer).ok_or_else(|| missing(pointer))
+}
+
+fn array<'v>(value: &'v mut Value, pointer: &str) -> Result<&'v mut Vec<Value>, ConfigError> {
+    at(value, pointer)?.as_array_mut().ok_or_else(|| missing(pointer))
+}
+
+fn set(value: &mut Value, pointer: &str, to: Value) -> Result<(), ConfigError> {
+    *at(value, pointer)? = to;
+    Ok(())
+}
+
+fn missing(what: &str) -> ConfigError {
+    ConfigError::Missing(what.to_owned())
+}

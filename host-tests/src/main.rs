@@ -1,0 +1,47 @@
+//! `tollgate`: the user's local laboratory.
+//!
+//! Must not know: how things are done; each command is a function of the library.
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+mod cli;
+
+/// Meters, explains and limits the cost of LLM calls: try it without a gateway.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start a provider stand-in and a real Envoy with the filter, send agent traffic, print the bill.
+    Demo(cli::demo::Arguments),
+    /// Run recorded exchanges through the real filter and print one event each.
+    Replay(cli::replay::Arguments),
+    /// Validate a configuration: every mistake with its path and a hint, else the effective configuration.
+    Check(cli::check::Arguments),
+    /// List the prices of a model, or all models.
+    Prices(cli::prices::Arguments),
+    /// Print the JSON Schema of the configuration or of the event.
+    Schema(cli::schema::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Demo(arguments) => cli::demo::run(&arguments),
+        Command::Replay(arguments) => cli::replay::run(&arguments),
+        Command::Check(arguments) => cli::check::run(&arguments),
+        Command::Prices(arguments) => cli::prices::run(&arguments),
+        Command::Schema(arguments) => cli::schema::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tollgate: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
