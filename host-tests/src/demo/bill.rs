@@ -115,8 +115,10 @@ fn percent(value: Option<&Value>) -> String {
     }
 }
 
+/// The text at a place; an object there may carry it as `value` (beside where it came from).
 fn text<'e>(event: &'e Value, pointer: &str) -> &'e str {
-    event.pointer(pointer).and_then(Value::as_str).unwrap_or("unknown")
+    let value = event.pointer(pointer);
+    value.and_then(|value| value.get("value").unwrap_or(value).as_str()).unwrap_or("unknown")
 }
 
 /// The whole bill: the steps of task `task`, what its prompt consisted of, what the cache did, and everything by app and user.
@@ -128,7 +130,9 @@ pub fn render(events: &[Value], task: &str) -> String {
     if !steps.is_empty() {
         let _ = writeln!(out, "The agent's task {task}: {} calls\n", steps.len());
         out.push_str(&step_table(&steps));
-        let _ = writeln!(out, "\nWhat its input consisted of\n");
+        let _ = writeln!(out, "\nWhat each step's input consisted of\n");
+        out.push_str(&share_table(&steps));
+        let _ = writeln!(out, "\nWhat all its input consisted of, and what that cost\n");
         out.push_str(&component_table(&steps));
         let _ = writeln!(out, "\nWhat caching did\n");
         out.push_str(&cache_table(&steps));
@@ -188,6 +192,27 @@ fn step_table(steps: &[&Value]) -> String {
         cost.shown(),
     ]);
     table(&["step", "outcome", "input", "cached", "cached share", "output", "cost"], &rows)
+}
+
+fn share_table(steps: &[&Value]) -> String {
+    let mut headings = vec!["step"];
+    headings.extend(COMPONENTS);
+    let rows: Vec<Vec<String>> = steps
+        .iter()
+        .enumerate()
+        .map(|(number, event)| {
+            let tokens =
+                |component: &&str| event.pointer(&format!("/components/{component}/tokens")).and_then(Value::as_u64);
+            let whole: u64 = COMPONENTS.iter().filter_map(tokens).sum();
+            let mut row = vec![(number + 1).to_string()];
+            row.extend(COMPONENTS.iter().map(|component| match tokens(component) {
+                Some(part) => share(part, whole),
+                None => "unknown".to_owned(),
+            }));
+            row
+        })
+        .collect();
+    table(&headings, &rows)
 }
 
 fn component_table(events: &[&Value]) -> String {
@@ -349,7 +374,10 @@ mod tests {
 
     #[test]
     fn sums_are_exact_and_shares_are_of_all_components() {
-        let bill = render(&[event("shop", json!("0.0021")), event("shop", json!("0.0000005"))], "t");
+        let mut first = event("shop", json!("0.0021"));
+        first["attribution"]["app"] = json!({"value": "shop", "source": "client"});
+        let bill = render(&[first, event("shop", json!("0.0000005"))], "t");
+        assert!(bill.contains("  shop              2"), "{bill}");
         for expected in ["$0.002101", "66.7 %", "33.3 %", "$0.003000", "3,000", "$0.005400"] {
             assert!(bill.contains(expected), "no {expected} in\n{bill}");
         }

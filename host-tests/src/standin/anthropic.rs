@@ -39,6 +39,8 @@ pub(super) fn read(body: &Value) -> Result<Question, String> {
             last_user_text = text;
         }
     }
+    // What primes the answer is computed on every call, after any breakpoint.
+    prompt.push(Segment { tokens: FRAME.to_vec(), breakpoint: None });
     Ok(Question {
         dialect: Dialect::Anthropic,
         model: model.to_owned(),
