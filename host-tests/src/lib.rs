@@ -12,5 +12,7 @@ pub mod envoy;
 pub mod gateway;
 pub mod loopback;
 pub mod otlp;
+pub mod recording;
+pub mod replay;
 pub mod standin;
 pub mod wait;

@@ -73,6 +73,17 @@ impl Config {
         if errors.is_empty() { Ok(config) } else { Err(errors) }
     }
 
+    /// What a configuration comes to, as it could be written out in full; the secret is left out.
+    ///
+    /// # Errors
+    /// Every mistake there is, each with path and hint.
+    pub fn effective(json: &[u8]) -> Result<RawConfig, Vec<ConfigError>> {
+        Self::parse(json)?;
+        let mut written = read::read(json).config;
+        written.secret.clear();
+        Ok(written)
+    }
+
     /// The route of a request; `None` for traffic that is no LLM call.
     #[must_use]
     pub fn route(&self, head: &RequestHead<'_>) -> Option<Route> {
