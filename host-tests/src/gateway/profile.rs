@@ -61,7 +61,9 @@ impl Profile {
                 name if name.starts_with("proxy_grpc_") => Some(Unsupported::Trap),
                 _ => None,
             },
-            // Stubs with status 12: shared data, queues, the clock call, ticks, body rewriting, foreign calls.
+            // Stubs with status 12: shared data, queues, the clock call, ticks, body rewriting, foreign calls; whole
+            // header maps and moving a stream on are stubs too [source], of the same status [assumed].
+            // set_effective_context is none: the Rust SDK calls it before each callout callback, and those work.
             Self::Apisix => match function {
                 "proxy_get_shared_data"
                 | "proxy_set_shared_data"
@@ -79,7 +81,7 @@ impl Profile {
                 | "proxy_continue_stream"
                 | "proxy_close_stream"
                 | "proxy_clear_route_cache"
-                | "proxy_set_effective_context"
+                | "proxy_set_header_map_pairs"
                 | "proxy_call_foreign_function" => Some(Unsupported::Status12),
                 name if name.starts_with("proxy_grpc_") => Some(Unsupported::Status12),
                 _ => None,
