@@ -1,9 +1,16 @@
 //! [`Profile`]: every difference between the gateways as hosts of a filter, with the fact behind it.
 //!
-//! Invariant: no other file of the harness compares profiles to decide a behaviour of a gateway; it asks a
-//! question here. Facts were measured on Envoy 1.40.0, Kong Gateway 3.9.3 (WasmX) and APISIX 3.11.0
+//! Invariant: no other file compares profiles to decide a behaviour; it asks a question here. The two exceptions are
+//! tables, not behaviour: `imports` (what links) and `properties` (which names exist).
+//! Facts were measured on Envoy 1.40.0, Kong Gateway 3.9.3 (WasmX) and APISIX 3.11.0
 //! (wasm-nginx-module 0.7.0); "[source]" marks what was read in the host's source and not seen running, and
 //! "[assumed]" what was neither.
+
+use super::{
+    hostcalls::{Refusal, Status},
+    settings::Settings,
+    vm::Phase,
+};
 
 /// Which gateway is imitated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,7 +61,9 @@ impl Profile {
                 name if name.starts_with("proxy_grpc_") => Some(Unsupported::Trap),
                 _ => None,
             },
-            // Stubs with status 12: shared data, queues, the clock call, ticks, body rewriting, foreign calls.
+            // Stubs with status 12: shared data, queues, the clock call, ticks, body rewriting, foreign calls; whole
+            // header maps and moving a stream on are stubs too [source], of the same status [assumed].
+            // set_effective_context is none: the Rust SDK calls it before each callout callback, and those work.
             Self::Apisix => match function {
                 "proxy_get_shared_data"
                 | "proxy_set_shared_data"
@@ -72,7 +81,7 @@ impl Profile {
                 | "proxy_continue_stream"
                 | "proxy_close_stream"
                 | "proxy_clear_route_cache"
-                | "proxy_set_effective_context"
+                | "proxy_set_header_map_pairs"
                 | "proxy_call_foreign_function" => Some(Unsupported::Status12),
                 name if name.starts_with("proxy_grpc_") => Some(Unsupported::Status12),
                 _ => None,
@@ -245,9 +254,134 @@ impl Profile {
         }
     }
 
-    /// A trap in a response callback: the response still passes on Kong (seen for bodies) and APISIX [assumed].
-    pub(crate) fn response_survives_trap(self) -> bool {
-        self != Self::Envoy
+    /// A trap in a response callback: the response still passes on Kong in the body, and on APISIX [assumed].
+    pub(crate) fn response_survives_trap(self, in_headers: bool) -> bool {
+        match self {
+            Self::Envoy => false,
+            Self::Kong => !in_headers,
+            Self::Apisix => true,
+        }
+    }
+
+    /// Whether a trapped VM is replaced: on Envoy with `FAIL_RELOAD`, on Kong always; on APISIX the worker is bricked.
+    pub(crate) fn replaces_trapped_vm(self, settings: &Settings) -> bool {
+        match self {
+            Self::Envoy => settings.fail_reload,
+            Self::Kong => true,
+            Self::Apisix => false,
+        }
+    }
+
+    /// A stream whose VM is gone: fails on Envoy, goes on without its filter on Kong; APISIX like Kong [assumed].
+    pub(crate) fn fails_streams_without_filter(self) -> bool {
+        self == Self::Envoy
+    }
+
+    /// Shared data is gone with the last VM of its `vm_id` on Envoy; Kong's zones belong to the master process.
+    pub(crate) fn data_dies_with_last_vm(self) -> bool {
+        self == Self::Envoy
+    }
+
+    /// What the filter sets reaches trace spans on Envoy.
+    pub(crate) fn has_spans(self) -> bool {
+        self == Self::Envoy
+    }
+
+    /// `end_of_stream` of the response headers callback; APISIX always says true [source].
+    pub(crate) fn response_headers_end(self, really: bool) -> bool {
+        really || self == Self::Apisix
+    }
+
+    /// `end_of_stream` of a response body callback. On Kong a response of 200 kB with a Content-Length never had one.
+    pub(crate) fn response_body_end(self, really: bool, content_length: Option<usize>, settings: &Settings) -> bool {
+        let endless = content_length.is_some_and(|length| length >= settings.no_end_from_content_length);
+        really && !(self == Self::Kong && endless)
+    }
+
+    /// Pause from a headers callback still shows the body: on Envoy with `allow_on_headers_stop_iteration`.
+    pub(crate) fn shows_body_while_headers_wait(self, settings: &Settings) -> bool {
+        self == Self::Envoy && settings.allow_on_headers_stop_iteration
+    }
+
+    /// How much of a paused direction the gateway holds, and what it does with more.
+    pub(crate) fn holds(self, request: bool, settings: &Settings) -> (usize, WhenFull) {
+        match self {
+            Self::Envoy => (settings.buffer_limit, WhenFull::Refuse),
+            Self::Kong if !request => (settings.response_buffers, WhenFull::LetGo),
+            Self::Kong | Self::Apisix => (usize::MAX, WhenFull::LetGo),
+        }
+    }
+
+    /// Kong spills request bodies above `client_body_buffer_size` to disk, where the filter cannot read them: the
+    /// callback has the size, and the body is not found. (10,300 bytes were readable with 8k; the harness is strict.)
+    pub(crate) fn spills(self, length: usize, settings: &Settings) -> bool {
+        self == Self::Kong && length > settings.client_body_buffer_size
+    }
+
+    /// APISIX shows a request body only inside its callback.
+    pub(crate) fn hides_body_after_callback(self) -> bool {
+        self == Self::Apisix
+    }
+
+    /// APISIX looks at a callout only when the callback pauses [source].
+    pub(crate) fn drops_callouts_on_continue(self) -> bool {
+        self == Self::Apisix
+    }
+
+    /// Reading an empty body: "not found" on Kong, success with nothing on the others [assumed].
+    pub(crate) fn misses_empty_bodies(self) -> bool {
+        self == Self::Kong
+    }
+
+    /// How a filter reads the VM configuration: Kong has none, APISIX answers 12.
+    pub(crate) fn vm_configuration(self) -> Result<(), Status> {
+        match self {
+            Self::Envoy => Ok(()),
+            Self::Kong => Err(Status::NOT_FOUND),
+            Self::Apisix => Err(Status::UNIMPLEMENTED),
+        }
+    }
+
+    /// Where callouts may start. Kong: request phases, call responses and ticks, a host trap elsewhere (seen in response
+    /// headers and on_log). APISIX: request phases, a bad argument elsewhere [source]. Envoy: anywhere.
+    pub(crate) fn may_dispatch(self, phase: Phase) -> Result<(), Refusal> {
+        let in_request = phase.in_request() || phase == Phase::CallResponse;
+        match self {
+            Self::Kong if !in_request && phase != Phase::Tick => {
+                Err(Refusal::Trap(format!("can only dispatch in request phases, not in {phase:?}")))
+            }
+            Self::Apisix if !in_request => Err(Status::BAD_ARGUMENT.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Callouts go to clusters that must exist on Envoy, to `host:port` on the others.
+    pub(crate) fn calls_clusters(self) -> bool {
+        self == Self::Envoy
+    }
+
+    /// APISIX answers 2 to property reads where there is no request: while it configures, and in on_done.
+    pub(crate) fn has_properties_in(self, phase: Phase) -> bool {
+        self != Self::Apisix || !matches!(phase, Phase::Configure | Phase::Done)
+    }
+
+    /// Whose rules shared data follows. (APISIX has none, see `unsupported`.)
+    pub(crate) fn shared_data(self) -> SharedDataRules {
+        if self == Self::Kong { SharedDataRules::Zones } else { SharedDataRules::PerVmId }
+    }
+
+    /// How metrics get their ids.
+    pub(crate) fn metric_ids(self) -> MetricIds {
+        match self {
+            Self::Envoy => MetricIds::Sequence,
+            Self::Kong => MetricIds::Crc32OfName,
+            Self::Apisix => MetricIds::Zero,
+        }
+    }
+
+    /// Reading a histogram is a host trap on Kong.
+    pub(crate) fn traps_on_reading_histograms(self) -> bool {
+        self == Self::Kong
     }
 
     /// The status when the upstream cannot be reached or resets.
@@ -274,11 +408,33 @@ impl Profile {
         if self == Self::Kong { 1_000_000 } else { 1 }
     }
 
-    /// A stream's pending callouts are cancelled when it ends (Envoy; a matter of course in nginx).
-    /// Those of the root context are not.
+    /// Envoy also has a VM on its main thread, which keeps shared data alive.
     pub(crate) fn runs_main_thread_vm(self) -> bool {
         self == Self::Envoy
     }
+}
+
+/// What a gateway does when a paused body outgrows its buffers: Envoy refuses the call (413), Kong ends the pause
+/// [assumed].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WhenFull {
+    Refuse,
+    LetGo,
+}
+
+/// Rules of shared data, see the `shared_data` module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SharedDataRules {
+    PerVmId,
+    Zones,
+}
+
+/// How metrics get their ids. Kong's is the CRC32 of the prefixed name, so names can collide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MetricIds {
+    Sequence,
+    Crc32OfName,
+    Zero,
 }
 
 /// What becomes of a local reply that the filter sends while the upstream's response headers pass.

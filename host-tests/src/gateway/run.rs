@@ -13,9 +13,11 @@ use super::{
     error::{HostError, LoadError},
     exchange::RequestHead,
     faults::Faults,
-    hostcalls, imports,
+    hostcalls,
+    imports::{self, ImportProblem},
     metrics::Metrics,
     process::{Callout, HttpReply, LogLine, Process},
+    profile::Profile,
     settings::Settings,
     shared_data::SharedData,
     stream::Stream,
@@ -58,6 +60,12 @@ impl Filter {
         } else {
             Err(LoadError::NoAbiMarker)
         }
+    }
+
+    /// The imports that one gateway cannot link, as [`check_imports`](super::check_imports) finds them for all.
+    #[must_use]
+    pub fn import_problems(&self, profile: Profile) -> Vec<ImportProblem> {
+        imports::problems(profile, &self.module)
     }
 }
 
@@ -188,6 +196,12 @@ impl Gateway {
     #[must_use]
     pub fn log(&self) -> Vec<LogLine> {
         self.process.borrow().log.clone()
+    }
+
+    /// Everything logged since the last time this was asked; for long runs.
+    #[must_use]
+    pub fn take_log(&self) -> Vec<LogLine> {
+        std::mem::take(&mut self.process.borrow_mut().log)
     }
 
     /// Replaces the faults from now on.

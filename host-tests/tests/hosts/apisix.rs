@@ -47,6 +47,16 @@ fn apisix_answers_12_where_it_has_nothing() {
 }
 
 #[test]
+fn a_callback_of_a_callout_can_name_its_context() {
+    for profile in Profile::ALL {
+        let gateway = gateway(profile, "request_headers dispatch 10.0.0.1:80 100\nrequest_headers pause\ncall context");
+        let _stream = call(&gateway);
+        gateway.fail(gateway.pending_callouts()[0].token).unwrap();
+        assert_eq!(said(&gateway, "call context").as_deref(), Some("0"), "{profile:?}");
+    }
+}
+
+#[test]
 fn the_wasi_clock_works_where_the_clock_call_does_not() {
     let gateway = gateway(APISIX, "request_headers wasi_now");
     let _ = call(&gateway);

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use tollgate_host::gateway::{Ending, Eviction, Health, HttpReply, Profile, ResponseHead, Settings, ShmZone};
+use tollgate_host::gateway::{
+    Ending, Eviction, Filter, Gateway, Health, HttpReply, Profile, ResponseHead, Settings, ShmZone,
+};
 
-use super::support::{answered, call, gateway, logged, post, said, shipped, start};
+use super::support::{answered, call, gateway, logged, post, probe_wasm, said, shipped, start};
 
 const KONG: Profile = Profile::Kong;
 
@@ -291,4 +293,14 @@ fn kong_reads_its_clock_in_milliseconds() {
     gateway.advance(Duration::from_nanos(1_999_999));
     let _ = call(&gateway);
     assert_eq!(said(&gateway, "request_headers now").as_deref(), Some("0 1770000000001000000"));
+}
+
+#[test]
+fn kong_traps_when_a_histogram_is_read_and_envoy_does_not() {
+    let filter = Filter::compile(&probe_wasm(Some("with_get_metric"))).unwrap();
+    for (profile, traps) in [(KONG, true), (Profile::Envoy, false)] {
+        let settings = Settings::new(profile).with_config("request_headers get_metric 2 sizes");
+        let gateway = Gateway::start(&filter, settings).unwrap();
+        assert_eq!(call(&gateway).finish().trap.is_some(), traps, "{profile:?}");
+    }
 }

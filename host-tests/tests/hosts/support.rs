@@ -1,13 +1,19 @@
 //! Builds the probe and asks it questions.
 
-use std::{path::PathBuf, process::Command, sync::OnceLock};
+use std::{
+    path::PathBuf,
+    process::Command,
+    sync::OnceLock,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use tollgate_host::gateway::{Filter, Gateway, Profile, RequestHead, ResponseHead, Settings, Stream};
 
 /// The probe's bytes, with optional extra imports (`with_get_metric`, `with_log_level`).
 pub fn probe_wasm(extra: Option<&str>) -> Vec<u8> {
     let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/probe/probe.rs");
-    let name = format!("probe-{}-{}.wasm", extra.unwrap_or("plain"), std::process::id());
+    static BUILDS: AtomicU32 = AtomicU32::new(0);
+    let name = format!("probe-{}-{}.wasm", std::process::id(), BUILDS.fetch_add(1, Ordering::Relaxed));
     let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     rustc.args(["--edition=2024", "--crate-type=cdylib", "--target=wasm32-wasip1", "-Copt-level=1", "-Cpanic=abort"]);

@@ -32,6 +32,7 @@ unsafe extern "C" {
     fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, offset: i64) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
+    fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_done() -> u32;
     #[cfg(with_get_metric)]
     fn proxy_get_metric(id: u32, value: *mut u64) -> u32;
@@ -258,6 +259,8 @@ fn operate(operation: &str, args: &[&str]) -> (u32, Option<Vec<u8>>) {
         }
         "continue" => unsafe { proxy_continue_stream(number(0)) },
         "close" => unsafe { proxy_close_stream(number(0)) },
+        // the root context, which every VM has
+        "context" => unsafe { proxy_set_effective_context(1) },
         "done" => unsafe { proxy_done() },
         "trap" => std::process::abort(),
         "spin" => loop {

@@ -6,7 +6,7 @@ use super::{PAUSE, Runner};
 use crate::gateway::{
     exchange::{Direction, Ending, Paused},
     headers::Headers,
-    profile::Profile,
+    profile::WhenFull,
     vm::Phase,
 };
 
@@ -44,7 +44,7 @@ impl Runner {
             let direction = exchange.direction(request);
             (direction.headers.len(), direction.headers_only)
         });
-        let end = if request { profile.request_headers_end(ended) } else { ended || profile == Profile::Apisix };
+        let end = if request { profile.request_headers_end(ended) } else { profile.response_headers_end(ended) };
         let (callback, phase) = callbacks(request).headers;
         let args = [id, size(profile.header_count(count)), u32::from(end)];
         let Some(action) = self.call(id, callback, phase, &args) else { return };
@@ -53,7 +53,7 @@ impl Runner {
         }
         if action == PAUSE && (request || !profile.ignores_pause_in_response()) {
             // without `allow_on_headers_stop_iteration`, Pause here stops everything: the body is not shown
-            let shows_body = profile == Profile::Envoy && self.settings.allow_on_headers_stop_iteration;
+            let shows_body = profile.shows_body_while_headers_wait(&self.settings);
             let paused = if shows_body && !ended { Paused::Headers } else { Paused::Everything };
             self.edit(id, |exchange| exchange.direction(request).paused = paused);
         } else {
@@ -152,10 +152,8 @@ impl Runner {
             let direction = exchange.direction(request);
             direction.readable = true;
             let stated = direction.headers.text("content-length").and_then(|text| text.parse::<usize>().ok());
-            let limit = self.settings.no_end_from_content_length;
-            // Kong: a long response with a Content-Length never shows its end
-            let endless = profile == Profile::Kong && !request && stated.is_some_and(|stated| stated >= limit);
-            (direction.buffer.len(), end && !endless)
+            let end = if request { end } else { profile.response_body_end(end, stated, &self.settings) };
+            (direction.buffer.len(), end)
         });
         let (callback, phase) = callbacks(request).body;
         let action = self.call(id, callback, phase, &[id, size(length), u32::from(end)]);
@@ -190,25 +188,22 @@ impl Runner {
             let paused = !matches!(direction.paused, Paused::No | Paused::Headers);
             (direction.buffer.len() + direction.queue.len(), paused, direction.headers_sent)
         });
-        match self.settings.profile {
-            Profile::Envoy if paused && held > self.settings.buffer_limit => {
-                if request {
-                    self.gateway_reply(id, 413, b"Payload Too Large");
-                } else if sent {
-                    self.end(id, Ending::Broken("response buffer limit".to_owned()));
-                } else {
-                    self.edit(id, |exchange| exchange.answer(500, Headers::new(), b"Internal Server Error".to_vec()));
-                    self.end(id, Ending::GatewayReply);
-                }
-                true
-            }
-            // more than the buffers hold: the pause ends [assumed]
-            Profile::Kong if paused && !request && held > self.settings.response_buffers => {
-                self.release(id, request);
-                false
-            }
-            _ => false,
+        let (limit, when_full) = self.settings.profile.holds(request, &self.settings);
+        if !paused || held <= limit {
+            return false;
         }
+        match when_full {
+            WhenFull::LetGo => {
+                self.release(id, request);
+            }
+            WhenFull::Refuse if request => self.gateway_reply(id, 413, b"Payload Too Large"),
+            WhenFull::Refuse if sent => self.end(id, Ending::Broken("response buffer limit".to_owned())),
+            WhenFull::Refuse => {
+                self.edit(id, |exchange| exchange.answer(500, Headers::new(), b"Internal Server Error".to_vec()));
+                self.end(id, Ending::GatewayReply);
+            }
+        }
+        true
     }
 
     /// Lets go of all that is held in a direction.

@@ -122,12 +122,11 @@ impl Runner {
             return None;
         }
         match (response, sent) {
-            (true, true) if !profile.response_survives_trap() => {
+            (true, _) if profile.response_survives_trap(phase == Phase::ResponseHeaders) => Some(0),
+            (true, true) => {
                 self.end(id, Ending::Broken("trap after response headers".to_owned()));
                 None
             }
-            (true, _) if profile.response_survives_trap() && phase != Phase::ResponseHeaders => Some(0),
-            (true, _) if profile == Profile::Apisix => Some(0),
             _ => {
                 self.edit(id, |exchange| exchange.answer(profile.status_after_trap(), Headers::new(), Vec::new()));
                 self.end(id, Ending::GatewayReply);
@@ -150,17 +149,12 @@ impl Runner {
             process.wishes.clear();
             process.live_vms = process.live_vms.saturating_sub(1);
             let main = self.settings.main_thread_vm && profile.runs_main_thread_vm();
-            if process.live_vms == 0 && !main && profile == Profile::Envoy {
+            if process.live_vms == 0 && !main && profile.data_dies_with_last_vm() {
                 process.shared_data.forget(&self.settings.vm_id);
             }
         }
-        let reloads = match profile {
-            Profile::Envoy => self.settings.fail_reload,
-            Profile::Kong => true,
-            Profile::Apisix => false,
-        };
         *self.health.borrow_mut() = Health::Failed(reason.to_owned());
-        if reloads {
+        if profile.replaces_trapped_vm(&self.settings) {
             self.rebuild();
         }
     }
@@ -168,10 +162,9 @@ impl Runner {
     /// A callback is due on a stream whose filter is gone or never was.
     pub(super) fn without_filter(&self, id: u32) -> Option<u32> {
         let (open, sent) = self.edit(id, |exchange| (exchange.is_open(), exchange.response.headers_sent));
-        if self.settings.profile != Profile::Envoy || !open {
+        if !self.settings.profile.fails_streams_without_filter() || !open {
             return Some(0);
         }
-        // Envoy fails closed
         if sent {
             self.end(id, Ending::Broken("the filter's VM failed".to_owned()));
         } else {
@@ -221,5 +214,5 @@ impl Runner {
 }
 
 fn spans(profile: Profile, exchange: &Exchange) -> std::collections::BTreeMap<String, Vec<u8>> {
-    if profile == Profile::Envoy { properties::visible_in_access_log(profile, exchange) } else { Default::default() }
+    if profile.has_spans() { properties::visible_in_access_log(profile, exchange) } else { Default::default() }
 }

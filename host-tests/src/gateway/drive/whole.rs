@@ -4,7 +4,6 @@
 use super::{PAUSE, Runner};
 use crate::gateway::{
     exchange::{Ending, Paused},
-    profile::Profile,
     vm::{Health, Phase},
 };
 
@@ -49,19 +48,18 @@ impl Runner {
 
     /// The one body callback; whether the request goes on.
     fn show_whole_body(&self, id: u32) -> bool {
-        let kong = self.settings.profile == Profile::Kong;
         let length = self.edit(id, |exchange| {
             let request = &mut exchange.request;
             request.body_shown = true;
             request.buffer = std::mem::take(&mut request.queue);
-            request.spilled = kong && request.buffer.len() > self.settings.client_body_buffer_size;
+            request.spilled = self.settings.profile.spills(request.buffer.len(), &self.settings);
             request.readable = !request.spilled;
             request.buffer.len()
         });
         let args = [id, u32::try_from(length).unwrap_or(u32::MAX), 1];
         let Some(action) = self.call(id, "proxy_on_request_body", Phase::RequestBody, &args) else { return false };
-        // APISIX: the body is visible only inside this callback
-        self.edit(id, |exchange| exchange.request.readable &= kong);
+        let hidden = self.settings.profile.hides_body_after_callback();
+        self.edit(id, |exchange| exchange.request.readable &= !hidden);
         if self.apply_local_reply(id) {
             return false;
         }
@@ -73,8 +71,7 @@ impl Runner {
         let profile = self.settings.profile;
         let waits = self.has_callout(id);
         if action != PAUSE {
-            if profile == Profile::Apisix {
-                // only Pause makes the gateway look at the callout [source]
+            if profile.drops_callouts_on_continue() {
                 self.process.borrow_mut().callouts.retain(|callout| callout.context != id);
             }
             return true;

@@ -5,7 +5,6 @@ use crate::gateway::{
     exchange::{Direction, LocalReply},
     headers::Headers,
     process::{Callout, Wish},
-    profile::Profile,
     vm::{Phase, VmState},
 };
 
@@ -129,11 +128,10 @@ pub(super) fn get_buffer(guest: &mut Guest<'_, '_>, args: Args<'_>) -> Answer {
                 direction.readable.then_some(&direction.buffer).ok_or(Status::NOT_FOUND)?
             }
             4 => &state.reply.as_ref().ok_or(Status::NOT_FOUND)?.body,
-            6 => match state.settings.profile {
-                Profile::Envoy => &state.settings.vm_config,
-                Profile::Kong => return Err(Status::NOT_FOUND.into()),
-                Profile::Apisix => return Err(Status::UNIMPLEMENTED.into()),
-            },
+            6 => {
+                state.settings.profile.vm_configuration()?;
+                &state.settings.vm_config
+            }
             7 => &state.settings.config,
             _ => return Err(Status::BAD_ARGUMENT.into()),
         };
@@ -142,7 +140,7 @@ pub(super) fn get_buffer(guest: &mut Guest<'_, '_>, args: Args<'_>) -> Answer {
         let end = start.saturating_add(usize::try_from(max_size).unwrap_or(usize::MAX)).min(bytes.len());
         bytes.get(start..end).unwrap_or_default().to_vec()
     };
-    if part.is_empty() && guest.state().settings.profile == Profile::Kong {
+    if part.is_empty() && guest.state().settings.profile.misses_empty_bodies() {
         return Err(Status::NOT_FOUND.into());
     }
     guest.hand_over(&part, args.u32(3), args.u32(4))
@@ -233,17 +231,9 @@ pub(super) fn dispatch(guest: &mut Guest<'_, '_>, args: Args<'_>) -> Answer {
     let trailers = Headers::decode(&guest.read(args.u32(6), args.u32(7))?).ok_or(Status::PARSE_FAILURE)?;
     let state = guest.state();
     let (context, profile) = (state.context, state.settings.profile);
-    let in_request = state.phase.in_request() || state.phase == Phase::CallResponse;
-    match profile {
-        // response headers and on_log trap
-        Profile::Kong if !in_request && state.phase != Phase::Tick => {
-            return Err(Refusal::Trap(format!("can only dispatch in request phases, not in {:?}", state.phase)));
-        }
-        Profile::Apisix if !in_request => return Err(Status::BAD_ARGUMENT.into()),
-        _ => {}
-    }
+    profile.may_dispatch(state.phase)?;
     let unknown = state.settings.clusters.as_ref().is_some_and(|clusters| !clusters.contains(&target));
-    if profile == Profile::Envoy && unknown {
+    if profile.calls_clusters() && unknown {
         return Err(Status::BAD_ARGUMENT.into());
     }
     let complete = [":method", ":path", ":authority"].iter().all(|name| headers.get(name).is_some());

@@ -1,7 +1,13 @@
 //! Host calls about the filter itself: log, clock, configuration, properties, shared data, queues, metrics.
 
 use super::{Answer, Refusal, Status, guest::Args, guest::Guest};
-use crate::gateway::{metrics::MetricKind, profile::Profile, properties, shared_data::Failure, vm::Phase};
+use crate::gateway::{
+    metrics::MetricKind,
+    profile::{MetricIds, SharedDataRules},
+    properties,
+    shared_data::Failure,
+    vm::Phase,
+};
 
 /// WasmX refuses metric names longer than this, prefix included, with a trap.
 const KONG_METRIC_NAME_LIMIT: usize = 256;
@@ -48,10 +54,7 @@ pub(super) fn set_effective_context(guest: &mut Guest<'_, '_>, args: Args<'_>) -
 pub(super) fn get_property(guest: &mut Guest<'_, '_>, args: Args<'_>) -> Answer {
     let path = guest.read(args.u32(0), args.u32(1))?;
     let state = guest.state();
-    let profile = state.settings.profile;
-    // APISIX answers 2 where there is no request: while it configures, and in on_done
-    let no_request = state.phase == Phase::Configure || state.phase == Phase::Done;
-    if profile == Profile::Apisix && no_request {
+    if !state.settings.profile.has_properties_in(state.phase) {
         return Err(Status::BAD_ARGUMENT.into());
     }
     let found = {
@@ -76,9 +79,9 @@ pub(super) fn set_property(guest: &mut Guest<'_, '_>, args: Args<'_>) -> Answer 
 pub(super) fn get_shared_data(guest: &mut Guest<'_, '_>, args: Args<'_>) -> Answer {
     let key = guest.read(args.u32(0), args.u32(1))?;
     let settings = &guest.state().settings;
-    let found = match settings.profile {
-        Profile::Kong => guest.process().shared_data.kong_get(&key).map_err(refuse)?,
-        Profile::Envoy | Profile::Apisix => guest.process().shared_data.envoy_get(&settings.vm_id, &key),
+    let found = match settings.profile.shared_data() {
+        SharedDataRules::Zones => guest.process().shared_data.kong_get(&key).map_err(refuse)?,
+        SharedDataRules::PerVmId => guest.process().shared_data.envoy_get(&settings.vm_id, &key),
     };
     let (value, cas) = found.ok_or(Status::NOT_FOUND)?;
     guest.hand_over(&value, args.u32(2), args.u32(3))?;
@@ -92,10 +95,10 @@ pub(super) fn set_shared_data(guest: &mut Guest<'_, '_>, args: Args<'_>) -> Answ
     let settings = &guest.state().settings;
     let mut process = guest.process();
     let data = &mut process.shared_data;
-    let written = match settings.profile {
+    let written = match settings.profile.shared_data() {
         // a null value deletes
-        Profile::Kong => data.kong_set(&key, (value_at != 0).then_some(value), cas),
-        Profile::Envoy | Profile::Apisix => data.envoy_set(&settings.vm_id, &key, value, cas),
+        SharedDataRules::Zones => data.kong_set(&key, (value_at != 0).then_some(value), cas),
+        SharedDataRules::PerVmId => data.envoy_set(&settings.vm_id, &key, value, cas),
     };
     written.map_err(refuse)
 }
@@ -150,16 +153,16 @@ pub(super) fn define_metric(guest: &mut Guest<'_, '_>, args: Args<'_>) -> Answer
     let kind = MetricKind::from_abi(args.u32(0)).ok_or(Status::BAD_ARGUMENT)?;
     let name = guest.text(args.u32(1), args.u32(2))?;
     let settings = &guest.state().settings;
-    let id = match settings.profile {
-        Profile::Envoy => guest.process().metrics.define_in_sequence(kind, &name),
-        Profile::Kong => {
+    let id = match settings.profile.metric_ids() {
+        MetricIds::Sequence => guest.process().metrics.define_in_sequence(kind, &name),
+        MetricIds::Crc32OfName => {
             let prefixed = format!("pw.{}.{name}", settings.filter_name);
             if prefixed.len() > KONG_METRIC_NAME_LIMIT {
                 return Err(Refusal::Trap(format!("metric name of {} characters", prefixed.len())));
             }
             guest.process().metrics.define_by_crc(kind, &prefixed, &name)
         }
-        Profile::Apisix => 0,
+        MetricIds::Zero => 0,
     };
     guest.write_u32(args.u32(3), id)
 }
@@ -189,9 +192,11 @@ pub(super) fn get_metric(guest: &mut Guest<'_, '_>, args: Args<'_>) -> Answer {
         let metric = process.metrics.by_id(args.u32(0)).ok_or(Status::NOT_FOUND)?;
         (metric.kind, metric.value)
     };
-    match (kind, guest.state().settings.profile) {
-        (MetricKind::Histogram, Profile::Kong) => Err(Refusal::Trap("cannot read a histogram".to_owned())),
-        (MetricKind::Histogram, _) => Err(Status::BAD_ARGUMENT.into()),
-        _ => guest.write(args.u32(1), &value.to_le_bytes()),
+    match kind {
+        MetricKind::Histogram if guest.state().settings.profile.traps_on_reading_histograms() => {
+            Err(Refusal::Trap("cannot read a histogram".to_owned()))
+        }
+        MetricKind::Histogram => Err(Status::BAD_ARGUMENT.into()),
+        MetricKind::Counter | MetricKind::Gauge => guest.write(args.u32(1), &value.to_le_bytes()),
     }
 }
