@@ -6,9 +6,11 @@
 //! `null` with a reason, never 0; amounts of money are exact decimal strings.
 //! Must not know: how it is transported.
 
-use crate::attribution::Attribution;
+use crate::attribution::{Attribution, Dimension};
+use crate::ledger::{Account, Charge};
 use crate::limit::Finding;
 use crate::money::Usd;
+use crate::time::Timestamp;
 use crate::usage::Usage;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -142,6 +144,35 @@ pub struct Timing {
     pub duration_ms: u64,
 }
 
+/// Running totals of a task, in the order in which its calls end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TaskTotals {
+    /// Calls so far; of this one, its place in the task.
+    pub step: u64,
+    /// Input tokens so far.
+    pub input_tokens: u64,
+    /// Output tokens so far.
+    pub output_tokens: u64,
+    /// Dollars so far, without calls whose cost is unknown.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub cost_usd: Usd,
+    /// Calls whose cost is unknown.
+    pub steps_without_cost: u64,
+}
+
+impl From<&Account> for TaskTotals {
+    fn from(account: &Account) -> Self {
+        Self {
+            step: account.steps,
+            input_tokens: account.input_tokens,
+            output_tokens: account.output_tokens,
+            cost_usd: account.cost(),
+            steps_without_cost: account.steps_without_cost,
+        }
+    }
+}
+
 /// Which row of the price list a call was priced by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -240,10 +271,36 @@ pub struct Event {
     /// Who the call belongs to.
     #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, String>"))]
     pub attribution: Attribution,
+    /// The task's running totals, this call included; `null` for a call without a task, while a call runs, and where
+    /// the gateway's workers share nothing.
+    pub task: Option<TaskTotals>,
     /// Tools that the model called.
     pub tools_called: Vec<String>,
     /// What the limits that apply said.
     pub limits: Vec<Finding>,
     /// When things happened.
     pub timing: Timing,
+}
+
+impl Event {
+    /// The account that a call over is charged to, and what it is charged; `None` for a call without a task, and for
+    /// one that was never forwarded.
+    ///
+    /// A task belongs to who runs it: another team's, application's or key's task of the same name is another one.
+    #[must_use]
+    pub fn task_charge(&self, at: Timestamp) -> Option<(String, Charge)> {
+        let task = self.attribution.get(Dimension::Task)?;
+        if matches!(self.outcome, Outcome::Denied | Outcome::LocalReply) {
+            return None;
+        }
+        let owner =
+            [Dimension::ApiKey, Dimension::Team, Dimension::App].map(|of| self.attribution.get(of).unwrap_or_default());
+        let charge = Charge {
+            at,
+            input_tokens: self.input_tokens.unwrap_or(0),
+            output_tokens: self.output_tokens.unwrap_or(0),
+            cost: self.cost_usd,
+        };
+        Some((format!("task\n{}\n{task}", owner.join("\n")), charge))
+    }
 }

@@ -115,6 +115,7 @@ impl Settlement {
                 savings_usd: bill.total.and_then(|total| Some(bill.uncached?.minus(total))),
             },
             attribution: call.attribution.clone(),
+            task: None,
             tools_called: answer.tools_called.clone(),
             limits: call.findings.clone(),
             timing: Timing {
