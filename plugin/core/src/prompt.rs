@@ -118,7 +118,7 @@ pub struct Prompt {
     pub parts: Vec<Part>,
     /// Characters of text in all parts, for the provider-neutral unit.
     pub characters: u64,
-    /// Every part was counted rather than estimated.
+    /// Every part was seen, and counted rather than estimated.
     pub exact: bool,
 }
 

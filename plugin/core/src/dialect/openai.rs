@@ -23,6 +23,36 @@ pub(super) struct InclusiveUsage {
     pub(super) audio_output: Option<u64>,
 }
 
+/// The usage objects of one response: the last complete one that holds counts stands, as a whole.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stated {
+    /// The object being read.
+    pub(super) reading: InclusiveUsage,
+    usage: Option<Usage>,
+    statements: u64,
+}
+
+impl Stated {
+    pub(super) fn opens(&mut self) {
+        self.reading = InclusiveUsage::default();
+    }
+
+    pub(super) fn closes(&mut self) {
+        if let Some(usage) = self.reading.buckets() {
+            self.usage = Some(usage);
+            self.statements = self.statements.saturating_add(1);
+        }
+    }
+
+    pub(super) const fn statements(&self) -> u64 {
+        self.statements
+    }
+
+    pub(super) const fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+}
+
 impl InclusiveUsage {
     /// The disjoint buckets; `None` when neither input nor output was stated.
     pub(super) fn buckets(&self) -> Option<Usage> {
