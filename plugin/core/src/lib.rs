@@ -24,6 +24,8 @@ pub mod money;
 pub mod names;
 pub mod price;
 pub mod prompt;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod settlement;
 pub mod time;
 pub mod tokens;

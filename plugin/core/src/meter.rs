@@ -236,9 +236,14 @@ impl Meter {
     }
 
     fn count(&mut self, dialect: Dialect, request: &Request<'_>) -> Prompt {
-        let tokenizer = Tokenizer::of(request.model.as_deref().unwrap_or_default());
+        let model = request.model.as_deref().unwrap_or_default();
+        let tokenizer = Tokenizer::of(model);
         let mut budget = Budget::per_request();
-        let mut prompt = Prompt { exact: tokenizer.permille == 1_000 && !request.has_unseen, ..Prompt::default() };
+        let mut prompt = Prompt {
+            exact: tokenizer.permille == 1_000 && !request.has_unseen,
+            priming: if request.elements.is_empty() { 0 } else { dialect.priming(model) },
+            ..Prompt::default()
+        };
         for element in &request.elements {
             // Providers do not render a tool's definition as the JSON that is counted.
             prompt.exact &= element.kind != Kind::Tool;

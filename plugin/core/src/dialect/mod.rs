@@ -133,6 +133,16 @@ impl Dialect {
         }
     }
 
+    /// Tokens that the provider puts behind the prompt to make a model answer.
+    #[must_use]
+    pub fn priming(self, model: &str) -> u64 {
+        match self {
+            Self::OpenaiChat | Self::OpenaiResponses => openai::priming(model),
+            // Part of what the tokenizer's ratio was measured on.
+            Self::AnthropicMessages => 0,
+        }
+    }
+
     /// The body of a refusal, in the shape in which the provider states its own errors.
     #[must_use]
     pub fn error_body(self, kind: &str, code: &str, message: &str) -> String {

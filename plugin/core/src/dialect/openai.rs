@@ -79,6 +79,12 @@ impl InclusiveUsage {
 /// Tokens around each message: its delimiters and its role (measured; exact for gpt-3.5 to gpt-4.1).
 pub(super) const MESSAGE_FRAMING: Piece<'static> = Piece::Framing(4);
 
+/// Tokens behind the last message that make the model answer (measured on prompts of text alone).
+pub(super) fn priming(model: &str) -> u64 {
+    let is_newer = ["gpt-5", "gpt-6", "o3-mini", "o4-mini"].iter().any(|start| model.starts_with(start));
+    if is_newer { 2 } else { 3 }
+}
+
 /// Content is a string, or parts: those with a `text` or `refusal` are text, the rest is media.
 pub(super) fn read_content<'a>(content: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
     if let Some(text) = string(content) {
