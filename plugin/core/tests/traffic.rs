@@ -88,8 +88,8 @@ fn openai(usage: &Value, input: &str, output: &str) -> Option<Usage> {
 fn searches(exchange: &Exchange) -> u64 {
     let body = std::str::from_utf8(exchange.answer()).unwrap();
     let events = body.lines().filter_map(|line| line.strip_prefix("data: "));
-    let events = events.filter_map(|data| serde_json::from_str::<Value>(data).ok());
-    let last = events.filter(|event| !event["response"].is_null()).last().map(|event| event["response"].clone());
+    let mut events = events.filter_map(|data| serde_json::from_str::<Value>(data).ok());
+    let last = events.rfind(|event| !event["response"].is_null()).map(|event| event["response"].clone());
     let response = last.or_else(|| serde_json::from_str(body).ok()).unwrap();
     response["tool_usage"]["web_search"]["num_requests"].as_u64().unwrap_or_else(|| {
         let is_search = |item: &&Value| {
