@@ -66,7 +66,7 @@ pub enum UsageSource {
     Counted,
     /// Tollgate estimated them, at least in part.
     Estimated,
-    /// There are none: nothing was consumed, or `unmetered_reason` says why they are unknown.
+    /// There are none: nothing was consumed, and they are 0; or they are `null`, and `unmetered_reason` says why.
     None,
 }
 
@@ -236,13 +236,13 @@ pub struct Event {
     /// Output audio.
     pub audio_output_tokens: Option<u64>,
     /// Searches that the provider ran and bills.
-    pub web_searches: u64,
+    pub web_searches: Option<u64>,
     /// The token counts by bucket, which the fields above are sums of.
     #[serde(skip)]
     pub usage: Usage,
     /// Where the token counts come from.
     pub usage_source: UsageSource,
-    /// Why there are no token counts.
+    /// What could not be read of the call; where `usage_source` is `none`, why there are no token counts.
     pub unmetered_reason: Option<String>,
     /// Input tokens as predicted before the call was forwarded.
     pub predicted_input_tokens: Option<u64>,
@@ -255,15 +255,15 @@ pub struct Event {
     pub cost_source: CostSource,
     /// Why there is no cost although tokens are known.
     pub unpriced_reason: Option<String>,
-    /// Dollars by token bucket, `web_search` and `request`; only what is not zero.
+    /// Dollars by token bucket, `web_search` and `request`; only what is not zero. They sum to `cost_usd`.
     #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, String>"))]
     pub cost: BTreeMap<&'static str, Usd>,
     /// The rows of the price list that were used: one, or several where several models worked on the call.
     pub prices: Vec<PriceRow>,
     /// The tier the call was processed in.
     pub service_tier: Option<String>,
-    /// The input by component of the prompt: `system`, `tools`, `few_shot`, `history`, `user`. Their costs and the
-    /// output's sum to `cost_usd`.
+    /// The input by component of the prompt: `system`, `tools`, `few_shot`, `history`, `user`; empty where the input
+    /// is unknown. Their costs and the output's sum to `cost_usd`.
     #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, ComponentShare>"))]
     pub components: BTreeMap<&'static str, ComponentShare>,
     /// What the provider's prompt cache did.

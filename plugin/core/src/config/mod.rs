@@ -8,7 +8,7 @@ mod read;
 pub use read::ConfigError;
 
 use crate::attribution::{Dimension, Source, Sources};
-use crate::dialect::{Dialect, Route};
+use crate::dialect::{Dialect, Route, region_of_host};
 use crate::head::RequestHead;
 use crate::limit::{Ceiling, Limit, Matching, Pattern};
 use crate::price::{Override, PriceBook, Rate, RateError};
@@ -96,7 +96,7 @@ impl Config {
         }
         let dialect = rule.dialect.or(detected.as_ref().map(|route| route.dialect))?;
         let provider = rule.provider.clone().map(Cow::Owned).or_else(|| detected.and_then(|route| route.provider));
-        Some(Route { dialect, operation: dialect.operation(), provider })
+        Some(Route { dialect, operation: dialect.operation(), provider, region: region_of_host(head.host) })
     }
 }
 

@@ -247,9 +247,23 @@ impl Default for RawMetrics {
 
 /// A decimal number, kept as text so that no digit is lost. Written as a string or a number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(transparent))]
-pub struct Decimal(#[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[0-9]+(\.[0-9]+)?$")))] pub String);
+pub struct Decimal(pub String);
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Decimal {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Decimal".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A decimal number, as a string or a number.",
+            "type": ["string", "number"],
+            "pattern": r"^[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$",
+            "minimum": 0,
+        })
+    }
+}
 
 impl<'de> Deserialize<'de> for Decimal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
