@@ -13,6 +13,7 @@ mod openai_responses;
 
 use crate::frame::json::{Node, Value, Visit};
 use crate::frame::{Documents, Wellformedness};
+use crate::money::Usd;
 use crate::prompt::{Element, Piece};
 use crate::usage::Usage;
 use serde_json::value::RawValue;
@@ -218,6 +219,7 @@ fn provider_of_host(host: &str) -> Option<&'static str> {
         ("api.z.ai", "zai"),
         ("api.moonshot.ai", "moonshot_ai"),
         ("api.fireworks.ai", "fireworks"),
+        ("ai-gateway.vercel.sh", "vercel"),
         ("generativelanguage.googleapis.com", "gcp.gemini"),
     ]
     .into_iter()
@@ -443,6 +445,8 @@ pub trait ResponseReader {
     fn statements(&self) -> u64;
     /// The usage reported so far, by model; `None` while the provider reported nothing.
     fn usage(&self) -> Option<Vec<UsagePart>>;
+    /// What the provider says that the call costs, where it does.
+    fn cost(&self) -> Option<Usd>;
 }
 
 /// The response side of one dialect: collects what the shape reports.
@@ -453,6 +457,10 @@ trait Wire: Default + Visit<Self::Field> + 'static {
     fn answer(&self) -> &Answer;
     fn statements(&self) -> u64;
     fn usage(&self) -> Option<Vec<UsagePart>>;
+    /// Most providers state no cost.
+    fn cost(&self) -> Option<Usd> {
+        None
+    }
 }
 
 struct Reader<W: Wire> {
@@ -485,6 +493,10 @@ impl<W: Wire> ResponseReader for Reader<W> {
 
     fn usage(&self) -> Option<Vec<UsagePart>> {
         self.wire.usage()
+    }
+
+    fn cost(&self) -> Option<Usd> {
+        self.wire.cost()
     }
 }
 
