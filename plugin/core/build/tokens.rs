@@ -35,8 +35,8 @@ pub(crate) fn generate() {
     if std::env::var_os("CARGO_FEATURE_O200K_BASE").is_some() {
         Vocabulary::of("o200k_base", 199_998, &tiktoken_rs::o200k_base().expect("o200k_base")).write(
             &out,
-            1 << 18,
-            81_920,
+            1 << 19,
+            73_728,
         );
     }
     if std::env::var_os("CARGO_FEATURE_CL100K_BASE").is_some() {
@@ -97,7 +97,7 @@ impl Vocabulary {
         Self { name, tokens, ids }
     }
 
-    /// Writes every table; the dictionary takes words from the first `frequent` tokens.
+    /// Writes every table; the dictionary takes its words from the first `frequent` tokens, and all Chinese ones.
     fn write(&self, out: &Path, span_bits: usize, frequent: usize) {
         let save = |table: &str, bytes: &[u8]| save(out, &format!("{}.{table}", self.name), bytes);
         // Every byte is a token, and the first 256 ids are the bytes.
@@ -113,7 +113,12 @@ impl Vocabulary {
         let (spans, leads) = self.spans(span_bits);
         save("spans", &spans);
         save("leads", &leads.iter().flat_map(|mask| mask.to_le_bytes()).collect::<Vec<u8>>());
-        let words = self.tokens.iter().take(frequent).filter(|token| std::str::from_utf8(token).is_ok());
+        // Chinese texts are cut into parts that are mostly one rare token or few, so all of theirs are words.
+        let chinese = |token: &[u8]| token.chunks(3).all(|char| matches!(char, [0xE3..=0xE9, _, _]));
+        let words = (0..)
+            .zip(&self.tokens)
+            .filter(|&(id, token)| (id < frequent || chinese(token)) && std::str::from_utf8(token).is_ok());
+        let words = words.map(|(_, token)| token);
         let (short, long): (Vec<_>, Vec<_>) =
             words.filter(|token| token.len() <= layout::LONG_WORD).partition(|token| token.len() <= layout::SHORT_WORD);
         for (name, words, width) in [("short", short, 8), ("long", long, 16)] {
