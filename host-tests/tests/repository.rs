@@ -248,3 +248,14 @@ fn the_commands_that_documents_name_exist() {
         }
     }
 }
+
+#[test]
+fn the_notice_names_the_versions_whose_data_is_shipped() {
+    let notice = read("NOTICE");
+    let prices = read("scripts/requirements-prices.txt");
+    let tokens = read("plugin/core/Cargo.toml");
+    let tokens = tokens.lines().find_map(|line| line.strip_prefix("tiktoken-rs = \"=")).expect("a pinned version");
+    for pinned in [prices.trim().replace("==", " "), format!("tiktoken-rs {}", tokens.trim_end_matches('"'))] {
+        assert!(notice.contains(&pinned), "NOTICE does not name {pinned}");
+    }
+}
