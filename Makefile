@@ -9,7 +9,7 @@ export TOLLGATE_TRAFFIC ?= $(abspath ../shared/traffic)
 .PHONY: help demo test check lint deny prices prices-check wasm fmt setup clean
 
 help: ## List these commands.
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: wasm ## A real Envoy with the filter, a 15-step agent, the bill. KEEP=1 leaves it running.
 	cargo run --locked --package tollgate-host --bin tollgate -- demo $(if $(KEEP),--keep)
