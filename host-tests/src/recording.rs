@@ -45,8 +45,9 @@ pub struct Recording {
 pub struct Request {
     /// `POST`.
     pub method: String,
-    /// With scheme and host.
-    pub url: String,
+    /// With scheme and host; absent where only the response was recorded.
+    #[serde(default)]
+    pub url: Option<String>,
     /// Names in lower case.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
@@ -92,11 +93,22 @@ impl Recording {
     }
 }
 
-impl Request {
-    /// Host and path of the URL.
+impl Recording {
+    /// Host and path of the request. Where only the response was recorded, those of the API that answers like it.
     #[must_use]
     pub fn target(&self) -> (&str, &str) {
-        let rest = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
+        let Some(url) = &self.request.url else {
+            let body = self.response.body.as_deref().unwrap_or_default();
+            let speaks = |mark: &str| {
+                body.contains(&format!("\"type\":\"{mark}")) || body.contains(&format!("\"type\": \"{mark}"))
+            };
+            return match () {
+                () if speaks("message") => ("api.anthropic.com", "/v1/messages"),
+                () if speaks("response.") => ("api.openai.com", "/v1/responses"),
+                () => ("", "/v1/chat/completions"),
+            };
+        };
+        let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
         rest.find('/').map_or((rest, "/"), |slash| rest.split_at(slash))
     }
 }

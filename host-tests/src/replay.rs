@@ -57,7 +57,7 @@ pub fn replay(filter: &Filter, recording: &Recording, options: &Options) -> Resu
         settings.start_time_ns = time.millis().saturating_mul(1_000_000);
     }
     let gateway = Gateway::start(filter, settings)?;
-    let (host, path) = recording.request.target();
+    let (host, path) = recording.target();
     let mut head = RequestHead::new(&recording.request.method, host, path);
     for (name, value) in recording.request.headers.iter().filter(|(name, _)| *name != "host") {
         head = head.header(name, value);

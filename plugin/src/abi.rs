@@ -90,6 +90,20 @@ mod imports {
             headers_length: usize,
             grpc_status: i32,
         ) -> u32;
+        pub(super) fn proxy_get_shared_data(
+            key: *const u8,
+            key_length: usize,
+            data: *mut *mut u8,
+            length: *mut usize,
+            cas: *mut u32,
+        ) -> u32;
+        pub(super) fn proxy_set_shared_data(
+            key: *const u8,
+            key_length: usize,
+            value: *const u8,
+            value_length: usize,
+            cas: u32,
+        ) -> u32;
         pub(super) fn proxy_define_metric(kind: u32, name: *const u8, length: usize, id: *mut u32) -> u32;
         pub(super) fn proxy_increment_metric(id: u32, amount: i64) -> u32;
         pub(super) fn proxy_record_metric(id: u32, value: u64) -> u32;
@@ -178,6 +192,25 @@ pub(crate) fn send_local_response(
             NO_GRPC_STATUS,
         )
     })
+}
+
+/// A shared value with the number that a write must give to replace just this value; `None` when there is none.
+pub(crate) fn shared_data(key: &str) -> Result<Option<(Vec<u8>, u32)>, Status> {
+    const NOT_FOUND: Status = Status(1);
+    let mut cas: u32 = 0;
+    let value = receive(|data, length| unsafe {
+        imports::proxy_get_shared_data(key.as_ptr(), key.len(), data, length, &raw mut cas)
+    });
+    match value {
+        Ok(value) => Ok(value.map(|value| (value, cas))),
+        Err(NOT_FOUND) => Ok(None),
+        Err(status) => Err(status),
+    }
+}
+
+/// Writes a shared value; what `cas` means where there is none yet differs between gateways.
+pub(crate) fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<(), Status> {
+    check(unsafe { imports::proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas) })
 }
 
 /// Defines a metric and returns its id.

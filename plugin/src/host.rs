@@ -5,7 +5,7 @@
 //! Must not know: what is metered.
 
 use crate::abi::{self, Action, Status};
-use tollgate_core::config::raw::HostChoice;
+use tollgate_core::config::raw::{HostChoice, SharedData};
 use tollgate_core::meter::Ending;
 use tollgate_core::names::state;
 
@@ -115,6 +115,24 @@ impl Host {
     /// Whether the stream's end is only told by `on_done`: APISIX never calls `on_log`.
     pub(crate) const fn ends_with_done(self) -> bool {
         matches!(self, Self::Apisix)
+    }
+
+    /// Whether workers can share state here. Kong kills a request that tries without a configured zone
+    /// (`nginx_wasm_shm_kv`), so there the operator must say so; APISIX has nothing of the kind.
+    pub(crate) const fn has_shared_data(self, choice: SharedData) -> bool {
+        match (self, choice) {
+            (_, SharedData::Off) | (Self::Apisix, _) | (Self::Kong, SharedData::Auto) => false,
+            (Self::Envoy, _) | (Self::Kong, SharedData::On) => true,
+        }
+    }
+
+    /// What a write must give so that it creates a shared value only where there is none.
+    pub(crate) const fn cas_of_absent(self) -> u32 {
+        match self {
+            // On Envoy 0 writes unconditionally.
+            Self::Envoy => u32::MAX,
+            Self::Kong | Self::Apisix => 0,
+        }
     }
 
     /// Makes a value readable for access logs and spans. Envoy: filter state `wasm.<name>`. Kong: the event in

@@ -11,6 +11,7 @@ use crate::abi::{self, Action, Buffer, Headers, LogLevel};
 use crate::host::Host;
 use crate::output;
 use crate::root::Root;
+use crate::store;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tollgate_core::head::{self, RequestHead, ResponseHead};
 use tollgate_core::meter::{Body, Call, Denial, Ending, Verdict};
@@ -198,7 +199,13 @@ impl Http {
             Ending::Complete if host.is_local_reply() => Ending::LocalReply,
             ending => ending,
         };
-        let event = root.meter.end(call, ending, now());
+        let mut event = root.meter.end(call, ending, now());
+        if host.has_shared_data(root.meter.config().shared_data)
+            && let Some((task, charge)) = event.task_charge(now())
+        {
+            let account = root.metrics.note("set_shared_data", store::charge(host, &task, &charge));
+            event.task = account.as_ref().map(Into::into);
+        }
         let measured = root.meter.measure(&event);
         output::emit(host, &mut root.metrics, &event, &measured, root.meter.config().log_events);
     }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! gateway <-> abi (raw calls, statuses) <-> contexts <-> root, http (callback -> meter -> effect) -> output
-//!                                                        host: what differs between gateways
+//!                                              |         host: what differs between gateways
+//!                                              +-> store: what workers share
 //! ```
 //! Everything that thinks is in `tollgate-core`. Invariants: the filter never traps; a host call that fails is
 //! counted and the call goes on; `abi` is the only module with `unsafe`.
@@ -13,3 +14,4 @@ mod host;
 mod http;
 mod output;
 mod root;
+mod store;

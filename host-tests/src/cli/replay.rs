@@ -144,7 +144,10 @@ impl Summary {
 
     fn print(&self) {
         println!();
-        println!("{:<22}{:>7}{:>14}{:>12}{:>16}{:>14}{:>11}", "dialect", "calls", "input", "output", "cost $", "no cost", "unmetered");
+        println!(
+            "{:<22}{:>7}{:>14}{:>12}{:>16}{:>14}{:>11}",
+            "dialect", "calls", "input", "output", "cost $", "no cost", "unmetered"
+        );
         for (dialect, totals) in &self.0 {
             println!(
                 "{dialect:<22}{:>7}{:>14}{:>12}{:>16}{:>14}{:>11}",

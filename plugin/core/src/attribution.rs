@@ -188,7 +188,7 @@ impl Sources {
 }
 
 /// A value without surrounding space, cut to the bound.
-fn bounded(value: &str) -> String {
+pub(crate) fn bounded(value: &str) -> String {
     let value = value.trim();
     match value.char_indices().nth(VALUE_MAX) {
         Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()),

@@ -43,6 +43,13 @@ impl Tokenizer {
         Self { encoding: Encoding::O200kBase, permille: ratio.map_or(1_000, |(_, permille)| *permille) }
     }
 
+    /// Whether a model may think without showing it, so that what it delivers is less than what it consumed.
+    #[must_use]
+    pub fn hides_thinking(model: &str) -> bool {
+        let name = model.rsplit('/').next().unwrap_or(model);
+        ["o1", "o3", "o4", "gpt-5", "gpt-6"].iter().any(|start| name.starts_with(start))
+    }
+
     /// The model's tokens for a count in the encoding.
     #[must_use]
     pub fn scale(&self, tokens: u64) -> u64 {

@@ -6,9 +6,11 @@
 //! `null` with a reason, never 0; amounts of money are exact decimal strings.
 //! Must not know: how it is transported.
 
-use crate::attribution::Attribution;
+use crate::attribution::{Attribution, Dimension};
+use crate::ledger::{Account, Charge};
 use crate::limit::Finding;
 use crate::money::Usd;
+use crate::time::Timestamp;
 use crate::usage::Usage;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -64,7 +66,7 @@ pub enum UsageSource {
     Counted,
     /// Tollgate estimated them, at least in part.
     Estimated,
-    /// There are none: nothing was consumed, or `unmetered_reason` says why they are unknown.
+    /// There are none: nothing was consumed, and they are 0; or they are `null`, and `unmetered_reason` says why.
     None,
 }
 
@@ -142,6 +144,35 @@ pub struct Timing {
     pub duration_ms: u64,
 }
 
+/// Running totals of a task, in the order in which its calls end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TaskTotals {
+    /// Calls so far; of this one, its place in the task.
+    pub step: u64,
+    /// Input tokens so far.
+    pub input_tokens: u64,
+    /// Output tokens so far.
+    pub output_tokens: u64,
+    /// Dollars so far, without calls whose cost is unknown.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub cost_usd: Usd,
+    /// Calls whose cost is unknown.
+    pub steps_without_cost: u64,
+}
+
+impl From<&Account> for TaskTotals {
+    fn from(account: &Account) -> Self {
+        Self {
+            step: account.steps,
+            input_tokens: account.input_tokens,
+            output_tokens: account.output_tokens,
+            cost_usd: account.cost(),
+            steps_without_cost: account.steps_without_cost,
+        }
+    }
+}
+
 /// Which row of the price list a call was priced by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -205,13 +236,13 @@ pub struct Event {
     /// Output audio.
     pub audio_output_tokens: Option<u64>,
     /// Searches that the provider ran and bills.
-    pub web_searches: u64,
+    pub web_searches: Option<u64>,
     /// The token counts by bucket, which the fields above are sums of.
     #[serde(skip)]
     pub usage: Usage,
     /// Where the token counts come from.
     pub usage_source: UsageSource,
-    /// Why there are no token counts.
+    /// What could not be read of the call; where `usage_source` is `none`, why there are no token counts.
     pub unmetered_reason: Option<String>,
     /// Input tokens as predicted before the call was forwarded.
     pub predicted_input_tokens: Option<u64>,
@@ -224,15 +255,15 @@ pub struct Event {
     pub cost_source: CostSource,
     /// Why there is no cost although tokens are known.
     pub unpriced_reason: Option<String>,
-    /// Dollars by token bucket, `web_search` and `request`; only what is not zero.
+    /// Dollars by token bucket, `web_search` and `request`; only what is not zero. They sum to `cost_usd`.
     #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, String>"))]
     pub cost: BTreeMap<&'static str, Usd>,
     /// The rows of the price list that were used: one, or several where several models worked on the call.
     pub prices: Vec<PriceRow>,
     /// The tier the call was processed in.
     pub service_tier: Option<String>,
-    /// The input by component of the prompt: `system`, `tools`, `few_shot`, `history`, `user`. Their costs and the
-    /// output's sum to `cost_usd`.
+    /// The input by component of the prompt: `system`, `tools`, `few_shot`, `history`, `user`; empty where the input
+    /// is unknown. Their costs and the output's sum to `cost_usd`.
     #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, ComponentShare>"))]
     pub components: BTreeMap<&'static str, ComponentShare>,
     /// What the provider's prompt cache did.
@@ -240,10 +271,36 @@ pub struct Event {
     /// Who the call belongs to.
     #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, String>"))]
     pub attribution: Attribution,
+    /// The task's running totals, this call included; `null` for a call without a task, while a call runs, and where
+    /// the gateway's workers share nothing.
+    pub task: Option<TaskTotals>,
     /// Tools that the model called.
     pub tools_called: Vec<String>,
     /// What the limits that apply said.
     pub limits: Vec<Finding>,
     /// When things happened.
     pub timing: Timing,
+}
+
+impl Event {
+    /// The account that a call over is charged to, and what it is charged; `None` for a call without a task, and for
+    /// one that was never forwarded.
+    ///
+    /// A task belongs to who runs it: another team's, application's or key's task of the same name is another one.
+    #[must_use]
+    pub fn task_charge(&self, at: Timestamp) -> Option<(String, Charge)> {
+        let task = self.attribution.get(Dimension::Task)?;
+        if matches!(self.outcome, Outcome::Denied | Outcome::LocalReply) {
+            return None;
+        }
+        let owner =
+            [Dimension::ApiKey, Dimension::Team, Dimension::App].map(|of| self.attribution.get(of).unwrap_or_default());
+        let charge = Charge {
+            at,
+            input_tokens: self.input_tokens.unwrap_or(0),
+            output_tokens: self.output_tokens.unwrap_or(0),
+            cost: self.cost_usd,
+        };
+        Some((format!("task\n{}\n{task}", owner.join("\n")), charge))
+    }
 }

@@ -17,6 +17,7 @@ pub mod dialect;
 pub mod event;
 pub mod frame;
 pub mod head;
+pub mod ledger;
 pub mod limit;
 pub mod meter;
 pub mod metrics;

@@ -9,11 +9,11 @@
 //! Invariants: values in, effects out; time is an argument; nothing a client or provider sends can make this fail.
 //! Must not know: gateways, their callbacks, how events travel.
 
-use crate::attribution::Attribution;
+use crate::attribution::{Attribution, bounded};
 use crate::calibration::Tokenizer;
 use crate::config::Config;
 use crate::config::raw::FailureMode;
-use crate::dialect::{Dialect, Request, ResponseReader, Route, UsagePart};
+use crate::dialect::{Dialect, Request, RequestError, ResponseReader, Route, UsagePart};
 use crate::event::Event;
 use crate::frame::Wellformedness;
 use crate::head::{RequestHead, ResponseHead};
@@ -22,7 +22,7 @@ use crate::metrics::{Measurement, Measurer};
 use crate::money::Usd;
 use crate::names::header;
 use crate::price::{Lookup, Terms};
-use crate::prompt::{Part, Piece, Prompt};
+use crate::prompt::{Kind, Part, Piece, Prompt};
 use crate::settlement::Settlement;
 use crate::time::Timestamp;
 use crate::tokens::{Budget, Counter};
@@ -58,6 +58,7 @@ pub(crate) struct Asked {
     pub(crate) model: Option<String>,
     pub(crate) stream: bool,
     pub(crate) speed: Option<String>,
+    pub(crate) service_tier: Option<String>,
     /// The most output tokens, all choices together.
     pub(crate) max_output_tokens: Option<u64>,
 }
@@ -76,7 +77,7 @@ pub enum Body<'a> {
 /// Why the usage of a call, or a part of it, is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unmetered {
-    /// The request body is larger than `max_request_bytes`.
+    /// The request body is larger than `max_request_bytes`, or has more parts than are looked at.
     #[error("request_too_large")]
     RequestTooLarge,
     /// The gateway does not hand the request body over.
@@ -85,6 +86,9 @@ pub enum Unmetered {
     /// The request body is not what the dialect says it is.
     #[error("request_malformed")]
     RequestMalformed,
+    /// There was no response.
+    #[error("no_response")]
+    NoResponse,
     /// The response is compressed.
     #[error("response_encoded")]
     ResponseEncoded,
@@ -94,6 +98,9 @@ pub enum Unmetered {
     /// The response is no JSON and no stream of it.
     #[error("response_unknown")]
     ResponseUnknown,
+    /// The response states no usage and holds no output that could be counted.
+    #[error("usage_unreported")]
+    UsageUnreported,
 }
 
 /// What is to be done with a request.
@@ -182,7 +189,11 @@ impl Meter {
             call.first_byte.get_or_insert(now);
         }
         let Some(reader) = &mut call.reader else { return false };
+        let statements = reader.statements();
         reader.feed(piece);
+        if reader.statements() == statements {
+            return false;
+        }
         let usage = reader.usage();
         let has_changed = usage != call.usage;
         call.usage = usage;
@@ -228,10 +239,17 @@ impl Meter {
     }
 
     fn count(&mut self, dialect: Dialect, request: &Request<'_>) -> Prompt {
-        let tokenizer = Tokenizer::of(request.model.as_deref().unwrap_or_default());
+        let model = request.model.as_deref().unwrap_or_default();
+        let tokenizer = Tokenizer::of(model);
         let mut budget = Budget::per_request();
-        let mut prompt = Prompt { exact: tokenizer.permille == 1_000, ..Prompt::default() };
+        let mut prompt = Prompt {
+            exact: tokenizer.permille == 1_000 && !request.has_unseen,
+            priming: if request.elements.is_empty() { 0 } else { dialect.priming(model) },
+            ..Prompt::default()
+        };
         for element in &request.elements {
+            // Providers do not render a tool's definition as the JSON that is counted.
+            prompt.exact &= element.kind != Kind::Tool;
             let (mut tokens, mut characters) = (0_u64, 0_u64);
             dialect.read_element(element, &mut |piece| match piece {
                 Piece::Text(text) => {
@@ -244,7 +262,7 @@ impl Meter {
                 Piece::Media => prompt.exact = false,
             });
             prompt.characters = prompt.characters.saturating_add(characters);
-            let name = element.name.as_deref().map(str::to_owned);
+            let name = element.name.as_deref().map(bounded);
             prompt.parts.push(Part { component: element.component, kind: element.kind, name, tokens });
         }
         prompt
@@ -281,7 +299,12 @@ impl Meter {
             provider: call.route.provider.as_deref(),
             model: call.asked.model.as_deref()?,
             at: call.opened,
-            terms: Terms { speed: call.asked.speed.as_deref(), ..Terms::default() },
+            terms: Terms {
+                service_tier: call.asked.service_tier.as_deref(),
+                speed: call.asked.speed.as_deref(),
+                inference_geo: call.route.region,
+                ..Terms::default()
+            },
         };
         let quote = self.config.prices.quote(&lookup).ok()?;
         let mut usage = Usage::default();
@@ -333,9 +356,13 @@ impl Call {
 
     fn request_of<'a>(&self, body: Body<'a>) -> Result<Request<'a>, (Unmetered, String)> {
         match body {
-            Body::Whole(bytes) => {
-                self.route.dialect.read_request(bytes).map_err(|error| (Unmetered::RequestMalformed, error.to_string()))
-            }
+            Body::Whole(bytes) => self.route.dialect.read_request(bytes).map_err(|error| {
+                let reason = match error {
+                    RequestError::TooManyParts => Unmetered::RequestTooLarge,
+                    _ => Unmetered::RequestMalformed,
+                };
+                (reason, error.to_string())
+            }),
             Body::TooLarge(size) => {
                 let message = format!("the request body of {size} bytes is larger than the configured maximum");
                 Err((Unmetered::RequestTooLarge, message))
@@ -352,9 +379,10 @@ impl Asked {
     fn of(request: &Request<'_>) -> Self {
         let choices = request.choices.unwrap_or(1);
         Self {
-            model: request.model.as_deref().map(str::to_owned),
+            model: request.model.as_deref().map(bounded),
             stream: request.stream,
-            speed: request.speed.as_deref().map(str::to_owned),
+            speed: request.speed.as_deref().map(bounded),
+            service_tier: request.service_tier.as_deref().map(bounded),
             max_output_tokens: request.max_output_tokens.map(|tokens| tokens.saturating_mul(choices)),
         }
     }

@@ -116,9 +116,11 @@ pub struct Part {
 pub struct Prompt {
     /// The parts, in cache order.
     pub parts: Vec<Part>,
+    /// Predicted tokens that belong to no part: what the provider adds to make the model answer.
+    pub priming: u64,
     /// Characters of text in all parts, for the provider-neutral unit.
     pub characters: u64,
-    /// Every part was counted rather than estimated.
+    /// Every part was seen, and counted rather than estimated.
     pub exact: bool,
 }
 
@@ -126,6 +128,10 @@ impl Prompt {
     /// Predicted input tokens.
     #[must_use]
     pub fn tokens(&self) -> u64 {
+        self.part_tokens().saturating_add(self.priming)
+    }
+
+    fn part_tokens(&self) -> u64 {
         self.parts.iter().fold(0, |sum, part| sum.saturating_add(part.tokens))
     }
 
@@ -135,7 +141,7 @@ impl Prompt {
     /// is booked to the user.
     #[must_use]
     pub fn scaled(&self, total: u64) -> Vec<(Component, u64)> {
-        let predicted = self.tokens();
+        let predicted = self.part_tokens();
         if predicted == 0 {
             return vec![(Component::User, total)];
         }
@@ -173,7 +179,7 @@ mod tests {
             .iter()
             .map(|&tokens| Part { component: Component::History, kind: Kind::Message, name: None, tokens })
             .collect();
-        Prompt { parts, characters: 0, exact: true }
+        Prompt { parts, priming: 3, characters: 0, exact: true }
     }
 
     #[test]

@@ -27,38 +27,46 @@ pub(crate) struct Settlement {
     outcome: Outcome,
     parts: Vec<UsagePart>,
     source: UsageSource,
+    /// Without parts: nothing was consumed. Otherwise `unmetered` says why nothing is known.
+    is_known: bool,
     unmetered: Option<Unmetered>,
 }
 
 impl Settlement {
     /// Settles a call; without an ending, as far as it got.
     pub(crate) fn of(call: &Call, ending: Option<Ending>, counter: &mut Counter) -> Self {
-        let outcome = outcome(call, ending);
-        let reported = call.usage.clone();
-        let (parts, source) = match outcome {
-            Outcome::Denied | Outcome::LocalReply => (Vec::new(), UsageSource::None),
-            Outcome::UpstreamError => match reported {
-                Some(parts) => (parts, UsageSource::Reported),
-                None if delivered(call).is_none() => (Vec::new(), UsageSource::None),
-                None => counted(call, counter),
-            },
-            Outcome::Complete => match reported {
-                Some(parts) => (parts, UsageSource::Reported),
-                None if delivered(call).is_none() => (Vec::new(), UsageSource::None),
-                None => counted(call, counter),
-            },
-            Outcome::InFlight => match reported {
-                Some(parts) => (parts, UsageSource::Reported),
-                None => predicted(call),
-            },
-            Outcome::Truncated | Outcome::UpstreamReset | Outcome::ClientGone => match reported {
-                Some(parts) => completed(call, parts, counter),
-                None => counted(call, counter),
-            },
+        let arrival = Arrival::of(call);
+        let outcome = outcome(call, ending, arrival);
+        let why = Self::unknown(call, outcome, arrival);
+        let (parts, source) = match (outcome, call.usage.clone()) {
+            (Outcome::Denied | Outcome::LocalReply, _) => (Vec::new(), UsageSource::None),
+            (Outcome::InFlight | Outcome::Complete, Some(parts)) => (parts, UsageSource::Reported),
+            (_, Some(parts)) => completed(call, parts, counter),
+            (_, None) if why.is_some() => (Vec::new(), UsageSource::None),
+            (Outcome::UpstreamError, None) if delivered(call).is_none() => (Vec::new(), UsageSource::None),
+            (Outcome::InFlight, None) => predicted(call),
+            (_, None) => counted(call, counter),
         };
-        let is_unknown = outcome == Outcome::Complete && source == UsageSource::None;
-        let unmetered = call.unmetered.clone().or(is_unknown.then_some(Unmetered::ResponseUnknown));
-        Self { outcome, parts, source, unmetered }
+        let why = why.filter(|_| source == UsageSource::None);
+        Self { outcome, parts, source, is_known: why.is_none(), unmetered: call.unmetered.clone().or(why) }
+    }
+
+    /// Why nothing can be said of a call's usage where the provider states none; `None` where it can be counted, or
+    /// where nothing was consumed.
+    fn unknown(call: &Call, outcome: Outcome, arrival: Arrival) -> Option<Unmetered> {
+        match outcome {
+            Outcome::Denied | Outcome::LocalReply => None,
+            Outcome::UpstreamError if delivered(call).is_none() => None,
+            // A request that was not read has no counted input, a response that was not read no counted output.
+            _ if call.unmetered.is_some() => call.unmetered.clone(),
+            Outcome::UpstreamReset if call.status.is_none() => Some(Unmetered::NoResponse),
+            Outcome::Complete if delivered(call).is_none() => Some(match arrival {
+                _ if call.status.is_none() => Unmetered::NoResponse,
+                Arrival::Unknown => Unmetered::ResponseUnknown,
+                Arrival::Part | Arrival::Whole => Unmetered::UsageUnreported,
+            }),
+            _ => None,
+        }
     }
 
     /// The event.
@@ -67,8 +75,7 @@ impl Settlement {
         let answer = call.reader.as_ref().map_or(&nothing, |reader| reader.answer());
         let bill = Bill::of(call, answer, &self.parts, prices);
         let usage = bill.usage;
-        // Without usage nothing is known, unless nothing was consumed.
-        let is_known = self.source != UsageSource::None || self.unmetered.is_none();
+        let is_known = self.is_known;
         let tokens = |bucket: Bucket| is_known.then(|| usage.get(bucket));
         let sum = |buckets: [Bucket; 2]| {
             is_known.then(|| buckets.iter().fold(0_u64, |sum, bucket| sum.saturating_add(usage.get(*bucket))))
@@ -83,7 +90,7 @@ impl Settlement {
             request_model: call.asked.model.clone(),
             response_model: answer.model.clone(),
             response_id: answer.id.clone(),
-            stream: call.asked.stream || call.wellformedness.events,
+            stream: call.asked.stream || (call.wellformedness.events && call.wellformedness.documents > 0),
             status: call.status,
             outcome: self.outcome,
             error_type: answer.error.as_ref().and_then(|error| error.kind.clone()),
@@ -97,7 +104,7 @@ impl Settlement {
             reasoning_tokens: tokens(Bucket::Reasoning),
             audio_input_tokens: sum([Bucket::InputAudio, Bucket::CacheReadAudio]),
             audio_output_tokens: tokens(Bucket::OutputAudio),
-            web_searches: usage.web_searches,
+            web_searches: is_known.then_some(usage.web_searches),
             usage,
             usage_source: self.source,
             unmetered_reason: self.unmetered.as_ref().map(ToString::to_string),
@@ -109,12 +116,13 @@ impl Settlement {
             cost: bill.by_bucket(),
             prices: bill.rows.clone(),
             service_tier: answer.service_tier.clone(),
-            components: bill.components(),
+            components: if is_known { bill.components() } else { BTreeMap::new() },
             cache: CacheEffect {
                 hit_rate: Proportion::of(usage.cache_read_total(), usage.input_total()),
-                savings_usd: bill.total.and_then(|total| Some(bill.uncached?.minus(total))),
+                savings_usd: bill.total.filter(|_| is_known).and_then(|total| Some(bill.uncached?.minus(total))),
             },
             attribution: call.attribution.clone(),
+            task: None,
             tools_called: answer.tools_called.clone(),
             limits: call.findings.clone(),
             timing: Timing {
@@ -125,25 +133,48 @@ impl Settlement {
     }
 }
 
-/// How the call stands: what the gateway saw, corrected by what the response said.
-fn outcome(call: &Call, ending: Option<Ending>) -> Outcome {
-    let answer = call.reader.as_ref().map(|reader| reader.answer());
+/// How much of an answer arrived, as the answer itself tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arrival {
+    /// Nothing that tells: no body, or one that is no answer, or that is not read.
+    Unknown,
+    /// A part.
+    Part,
+    /// All of it.
+    Whole,
+}
+
+impl Arrival {
+    fn of(call: &Call) -> Self {
+        let seen = &call.wellformedness;
+        // A stream says when it is over; a single document is over when it is complete.
+        let is_over = match seen.events {
+            true => seen.done || answer(call).is_some_and(|answer| answer.terminal),
+            false => seen.documents > 0 && !seen.truncated,
+        };
+        match is_over {
+            true => Self::Whole,
+            false if seen.documents > 0 || seen.truncated => Self::Part,
+            false => Self::Unknown,
+        }
+    }
+}
+
+/// How the call stands. What the answer says outranks what the gateway saw: an error is an error whoever hangs up, a
+/// whole answer is complete even where the connection breaks behind it. Where it says nothing, the gateway's word counts.
+fn outcome(call: &Call, ending: Option<Ending>, arrival: Arrival) -> Outcome {
     let is_error =
-        call.status.is_some_and(|status| status >= 400) || answer.is_some_and(|answer| answer.error.is_some());
-    let is_whole = answer.is_none_or(|answer| answer.terminal) && !call.wellformedness.truncated
-        || call.wellformedness.done
-        || (call.wellformedness.documents > 0 && !call.wellformedness.events && !call.wellformedness.truncated);
-    match ending {
-        None => Outcome::InFlight,
-        Some(Ending::Denied) => Outcome::Denied,
-        Some(Ending::LocalReply) => Outcome::LocalReply,
-        Some(Ending::ClientGone) if !is_error && !is_whole => Outcome::ClientGone,
-        Some(Ending::UpstreamReset) if !is_error && !is_whole => Outcome::UpstreamReset,
-        Some(_) if is_error => Outcome::UpstreamError,
-        Some(_) if is_whole => Outcome::Complete,
-        // Nothing that could be told from a whole answer.
-        Some(_) if call.wellformedness.documents == 0 && !call.wellformedness.truncated => Outcome::Complete,
-        Some(_) => Outcome::Truncated,
+        call.status.is_some_and(|status| status >= 400) || answer(call).is_some_and(|answer| answer.error.is_some());
+    match (ending, arrival) {
+        (None, _) => Outcome::InFlight,
+        (Some(Ending::Denied), _) => Outcome::Denied,
+        (Some(Ending::LocalReply), _) => Outcome::LocalReply,
+        _ if is_error => Outcome::UpstreamError,
+        (_, Arrival::Whole) => Outcome::Complete,
+        (Some(Ending::ClientGone), _) => Outcome::ClientGone,
+        (Some(Ending::UpstreamReset), _) => Outcome::UpstreamReset,
+        (Some(Ending::Complete), Arrival::Part) => Outcome::Truncated,
+        (Some(Ending::Complete), Arrival::Unknown) => Outcome::Complete,
     }
 }
 
@@ -179,6 +210,9 @@ fn counted(call: &Call, counter: &mut Counter) -> (Vec<UsagePart>, UsageSource) 
 
 /// Usage that the provider stated before the answer broke off: its output is at least what was delivered.
 fn completed(call: &Call, mut parts: Vec<UsagePart>, counter: &mut Counter) -> (Vec<UsagePart>, UsageSource) {
+    if answer(call).is_none_or(|answer| answer.terminal) {
+        return (parts, UsageSource::Reported);
+    }
     let stated = parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.usage.output_total()));
     let (output, is_exact) = delivered_tokens(call, counter);
     let missing = output.saturating_sub(stated);
@@ -199,7 +233,7 @@ fn delivered_tokens(call: &Call, counter: &mut Counter) -> (u64, bool) {
     let count = counter.count(tokenizer.encoding, &answer.delivered.text(), &mut Budget::per_request());
     // What was not kept is taken to be like text: four bytes a token.
     let beyond = answer.delivered.beyond().div_ceil(4);
-    let is_exact = count.exact && beyond == 0 && tokenizer.permille == 1_000;
+    let is_exact = count.exact && beyond == 0 && tokenizer.permille == 1_000 && !Tokenizer::hides_thinking(model);
     (tokenizer.scale(count.tokens).saturating_add(beyond), is_exact)
 }
 
@@ -209,8 +243,7 @@ pub(crate) fn characters(text: &str) -> u64 {
 }
 
 fn standard_tokens(call: &Call, answer: &Answer) -> u64 {
-    let delivered = characters(&answer.delivered.text()).saturating_add(answer.delivered.beyond());
-    call.prompt.characters.saturating_add(delivered).div_ceil(4)
+    call.prompt.characters.saturating_add(answer.delivered.characters()).div_ceil(4)
 }
 
 /// The parts of a call with their prices.
@@ -253,6 +286,9 @@ impl Bill {
         if let Some((bucket, _)) = cost.unpriced_tokens.iter().find(|(_, tokens)| *tokens > 0) {
             let reason = format!("`{}` has no price for {} tokens", quote.model(), bucket.name());
             return self.add_unpriced(call, usage, reason);
+        }
+        if cost.unpriced_web_searches > 0 {
+            return self.add_unpriced(call, usage, format!("`{}` has no price for web searches", quote.model()));
         }
         self.composition.add(&Composition::of(&call.prompt, usage, Some(&cost.per_bucket)));
         self.total = self.total.map(|total| total.plus(cost.total));
@@ -308,17 +344,19 @@ impl Bill {
     }
 }
 
-/// The prices of a part: by the model it names, else the one that answered, else the one asked for.
+/// The prices of a part: by the model it names and no other, else by the one that answered, else the one asked for.
 fn quote<'b>(call: &Call, answer: &Answer, part: &UsagePart, prices: &'b PriceBook) -> Result<Quote<'b>, Unpriced> {
     let terms = Terms {
-        service_tier: answer.service_tier.as_deref(),
+        service_tier: answer.service_tier.as_deref().or(call.asked.service_tier.as_deref()),
         batch: false,
         speed: answer.speed.as_deref().or(call.asked.speed.as_deref()),
-        inference_geo: answer.inference_geo.as_deref(),
+        inference_geo: answer.inference_geo.as_deref().or(call.route.region),
     };
     let lookup = |model| Lookup { provider: call.route.provider.as_deref(), model, at: call.opened, terms };
-    let (answered, asked) = (part.model.as_deref().or(answer.model.as_deref()), call.asked.model.as_deref());
-    match (answered, asked) {
+    if let Some(own) = &part.model {
+        return prices.quote(&lookup(own));
+    }
+    match (answer.model.as_deref(), call.asked.model.as_deref()) {
         (Some(answered), Some(asked)) => {
             prices.quote(&lookup(answered)).or_else(|unpriced| prices.quote(&lookup(asked)).map_err(|_| unpriced))
         }

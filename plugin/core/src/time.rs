@@ -60,11 +60,12 @@ impl Timestamp {
         Self::from_seconds(day.saturating_mul(SECONDS_PER_DAY))
     }
 
-    /// Reads `2026-08-01` or `2026-08-01T02:00:00Z` (UTC, fraction of a second ignored); `None` for anything else.
+    /// Reads `2026-08-01` or `2026-08-01T02:00:00Z` (UTC, also written `+00:00`; a fraction of a second is ignored);
+    /// `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (date, time) = match text.split_once(['T', ' ']) {
-            Some((date, time)) => (date, time.strip_suffix('Z')?),
+            Some((date, time)) => (date, time.strip_suffix('Z').or_else(|| time.strip_suffix("+00:00"))?),
             None => (text, "00:00:00"),
         };
         let [year, month, day] = numbers(date, '-')?;
@@ -206,6 +207,12 @@ mod tests {
         for text in ["1970-01-01T00:00:00.000Z", "2000-02-29T23:59:59.000Z", "2026-08-01T02:00:00.000Z"] {
             assert_eq!(Timestamp::parse(text).map(|at| at.to_string()).as_deref(), Some(text));
         }
+    }
+
+    #[test]
+    fn utc_may_be_written_as_an_offset_of_zero_and_no_other_offset_is_taken_for_it() {
+        assert_eq!(Timestamp::parse("2026-08-01T02:00:00+00:00"), Timestamp::parse("2026-08-01T02:00:00Z"));
+        assert_eq!(Timestamp::parse("2026-08-01T02:00:00+02:00"), None);
     }
 
     #[test]

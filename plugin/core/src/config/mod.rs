@@ -8,12 +8,12 @@ mod read;
 pub use read::ConfigError;
 
 use crate::attribution::{Dimension, Source, Sources};
-use crate::dialect::{Dialect, Route};
+use crate::dialect::{Dialect, Route, region_of_host};
 use crate::head::RequestHead;
 use crate::limit::{Ceiling, Limit, Matching, Pattern};
 use crate::price::{Override, PriceBook, Rate, RateError};
 use crate::usage::{Bucket, PerBucket};
-use raw::{Decimal, FailureMode, HostChoice, Measure, RawConfig, RawLimit, RawPrice, RawRoute};
+use raw::{Decimal, FailureMode, HostChoice, Measure, RawConfig, RawLimit, RawPrice, RawRoute, SharedData};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +22,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Config {
     /// The gateway, where the operator says.
     pub host: HostChoice,
+    /// Whether workers share state.
+    pub shared_data: SharedData,
     /// Hold request headers until the body has been judged.
     pub hold_headers: bool,
     /// What happens to calls that cannot be judged.
@@ -94,7 +96,7 @@ impl Config {
         }
         let dialect = rule.dialect.or(detected.as_ref().map(|route| route.dialect))?;
         let provider = rule.provider.clone().map(Cow::Owned).or_else(|| detected.and_then(|route| route.provider));
-        Some(Route { dialect, operation: dialect.operation(), provider })
+        Some(Route { dialect, operation: dialect.operation(), provider, region: region_of_host(head.host) })
     }
 }
 
@@ -130,12 +132,16 @@ impl Compiler {
         if raw.hold_headers && matches!(raw.host, HostChoice::Kong | HostChoice::Apisix) {
             self.error("hold_headers".to_owned(), "only Envoy can hold headers", "remove it, or set `host` to `envoy`");
         }
+        if raw.host == HostChoice::Apisix && raw.shared_data == SharedData::On {
+            self.error("shared_data".to_owned(), "APISIX has no shared data", "remove it, or set `auto`");
+        }
         if raw.metrics.max_values == 0 {
             self.error("metrics.max_values".to_owned(), "0 would fold every value", "allow at least 1");
         }
         let overrides = raw.prices.iter().enumerate().map(|(index, price)| self.price(index, price)).collect();
         Config {
             host: raw.host,
+            shared_data: raw.shared_data,
             hold_headers: raw.hold_headers,
             failure_mode: raw.failure_mode,
             max_request_bytes: usize::try_from(raw.max_request_bytes).unwrap_or(usize::MAX),

@@ -24,6 +24,9 @@ pub struct RawConfig {
     pub failure_mode: FailureMode,
     /// Request bodies above this many bytes are not read; such a call is metered from its response alone.
     pub max_request_bytes: u64,
+    /// Whether the workers of a gateway share running totals of tasks: `auto` where that is sure to work (Envoy),
+    /// `on` also on Kong (only with `nginx_wasm_shm_kv` set, else requests fail), `off` nowhere.
+    pub shared_data: SharedData,
     /// Which calls are LLM calls, beyond those recognised by their path. The first match counts.
     pub routes: Vec<RawRoute>,
     /// Where the values of each dimension come from, replacing its default headers.
@@ -47,6 +50,7 @@ impl Default for RawConfig {
             hold_headers: false,
             failure_mode: FailureMode::Open,
             max_request_bytes: 32 * 1024 * 1024,
+            shared_data: SharedData::Auto,
             routes: Vec::new(),
             attribution: BTreeMap::new(),
             secret: String::new(),
@@ -72,6 +76,20 @@ pub enum HostChoice {
     Kong,
     /// Apache APISIX.
     Apisix,
+}
+
+/// Whether workers share state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum SharedData {
+    /// Where it is sure to work.
+    #[default]
+    Auto,
+    /// Wherever the gateway can.
+    On,
+    /// Nowhere.
+    Off,
 }
 
 /// What happens when Tollgate itself fails.
@@ -229,9 +247,23 @@ impl Default for RawMetrics {
 
 /// A decimal number, kept as text so that no digit is lost. Written as a string or a number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(transparent))]
-pub struct Decimal(#[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[0-9]+(\.[0-9]+)?$")))] pub String);
+pub struct Decimal(pub String);
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Decimal {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Decimal".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A decimal number, as a string or a number.",
+            "type": ["string", "number"],
+            "pattern": r"^[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$",
+            "minimum": 0,
+        })
+    }
+}
 
 impl<'de> Deserialize<'de> for Decimal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

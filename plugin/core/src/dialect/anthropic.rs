@@ -9,7 +9,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use super::object::{boolean, count, items, member, members, string};
-use super::{Answer, ProviderError, Request, UsagePart, Wire, note, object, path, text, value};
+use super::{Answer, Request, UsagePart, Wire, collect, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
 use crate::prompt::{Component, Element, Kind, Piece};
 use crate::usage::{Bucket, Usage};
@@ -24,56 +24,58 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
         "max_tokens" => request.max_output_tokens = count(value),
         "metadata" => request.end_user = member(value.get(), "user_id").and_then(string),
         "speed" => request.speed = string(value),
+        "service_tier" => request.service_tier = string(value),
         "system" => system = Some(value),
         "tools" => tools = Some(value),
         "messages" => messages = Some(value),
         _ => {}
     });
     // The order in which the provider caches: tools, system, messages.
-    if let Some(tools) = tools {
-        items(tools.get(), |tool| {
-            let name = member(tool.get(), "name").and_then(string);
-            request.elements.push(Element { component: Component::Tools, kind: Kind::Tool, name, raw: tool });
-        });
-    }
-    if let Some(system) = system {
-        let block = |raw| Element { component: Component::System, kind: Kind::Message, name: None, raw };
-        if !items(system.get(), |raw| request.elements.push(block(raw))) {
-            request.elements.push(block(system));
-        }
-    }
-    if let Some(messages) = messages {
-        let mut conversation = Vec::new();
-        items(messages.get(), |message| conversation.push(classify(message)));
-        Element::mark_user(&mut conversation);
-        request.elements.append(&mut conversation);
-    }
+    let tools = collect(tools, |tool, elements| {
+        let name = member(tool.get(), "name").and_then(string);
+        elements.push(Element { component: Component::Tools, kind: Kind::Tool, name, raw: tool });
+    });
+    request.extend(tools.unwrap_or_default());
+    let block = |raw| Element { component: Component::System, kind: Kind::Message, name: None, raw };
+    let system = system.filter(|raw| raw.get() != "null");
+    let blocks = collect(system, |raw, elements| elements.push(block(raw)));
+    request.extend(blocks.or_else(|| Some(vec![block(system?)])).unwrap_or_default());
+    let mut conversation = collect(messages, cut).unwrap_or_default();
+    Element::mark_user(&mut conversation);
+    request.extend(conversation);
     is_object
 }
 
-/// A message of the user that holds nothing but tool results is a tool's, not the user's.
-fn classify(message: &RawValue) -> Element<'_> {
+/// Cuts a message into elements: one, but for a message of the user that mixes tool results with words of their own,
+/// which is cut into its blocks. Tool results are a tool's, not the user's.
+fn cut<'a>(message: &'a RawValue, elements: &mut Vec<Element<'a>>) {
     let (mut role, mut content) = (None, None);
     members(message.get(), |key, value| match &*key {
         "role" => role = string(value),
         "content" => content = Some(value),
         _ => {}
     });
-    let (mut blocks, mut results) = (0_u64, 0_u64);
-    if let Some(content) = content {
-        items(content.get(), |block| {
-            let kind = member(block.get(), "type").and_then(string);
-            blocks = blocks.saturating_add(1);
-            results = results.saturating_add(u64::from(kind.as_deref() == Some("tool_result")));
-        });
+    let element = |component, kind, raw| Element { component, kind, name: None, raw };
+    match role.as_deref() {
+        Some("system") => elements.push(element(Component::System, Kind::Message, message)),
+        Some("user") => {
+            let user = |raw| element(Component::User, Kind::Message, raw);
+            let result = |raw| element(Component::History, Kind::ToolResult, raw);
+            let is_result =
+                |block: &RawValue| member(block.get(), "type").and_then(string).as_deref() == Some("tool_result");
+            let blocks = collect(content, |block, blocks| {
+                blocks.push(if is_result(block) { result(block) } else { user(block) });
+            })
+            .unwrap_or_default();
+            let results = blocks.iter().filter(|block| block.kind == Kind::ToolResult).count();
+            match results {
+                0 => elements.push(user(message)),
+                all if all == blocks.len() => elements.push(result(message)),
+                _ => elements.extend(blocks),
+            }
+        }
+        _ => elements.push(element(Component::History, Kind::Message, message)),
     }
-    let (component, kind) = match role.as_deref() {
-        Some("system") => (Component::System, Kind::Message),
-        Some("user") if blocks > 0 && blocks == results => (Component::History, Kind::ToolResult),
-        Some("user") => (Component::User, Kind::Message),
-        _ => (Component::History, Kind::Message),
-    };
-    Element { component, kind, name: None, raw: message }
 }
 
 pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
@@ -84,24 +86,29 @@ pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piec
     match member(element.raw.get(), "content") {
         Some(content) => {
             piece(Piece::Framing(4));
-            read_content(content, piece);
+            read_content(content, NESTING_MAX, piece);
         }
         None => match string(element.raw) {
             Some(text) => piece(Piece::Text(text)),
-            None => read_block(element.raw, piece),
+            None => read_block(element.raw, NESTING_MAX, piece),
         },
     }
 }
 
-fn read_content<'a>(content: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
+/// Content holds blocks that hold content: a tool's result holds a search result, which holds text. What a hostile
+/// body nests deeper is not looked into; it would cost stack and time without end.
+const NESTING_MAX: u8 = 4;
+
+fn read_content<'a>(content: &'a RawValue, nesting: u8, piece: &mut dyn FnMut(Piece<'a>)) {
     match string(content) {
         Some(text) => piece(Piece::Text(text)),
-        None => _ = items(content.get(), |block| read_block(block, piece)),
+        None => _ = items(content.get(), |block| read_block(block, nesting, piece)),
     }
 }
 
 /// Text, thinking, tool use with its input, tool results with content of their own; the rest is media.
-fn read_block<'a>(block: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
+fn read_block<'a>(block: &'a RawValue, nesting: u8, piece: &mut dyn FnMut(Piece<'a>)) {
+    let Some(deeper) = nesting.checked_sub(1) else { return piece(Piece::Media) };
     let mut is_text = false;
     members(block.get(), |key, value| match &*key {
         "text" | "thinking" | "name" => {
@@ -114,7 +121,7 @@ fn read_block<'a>(block: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
         }
         "content" => {
             is_text = true;
-            read_content(value, piece);
+            read_content(value, deeper, piece);
         }
         _ => {}
     });
@@ -148,7 +155,7 @@ pub(super) enum Field {
     IterationType,
     IterationModel,
     Error,
-    ErrorKind,
+    ErrorType,
 }
 
 const CACHE_CREATION: Node<Field> = path(
@@ -261,19 +268,28 @@ impl Counts {
     }
 }
 
+/// What a message consumed: what was stated last of every field.
+#[derive(Clone, Debug, Default)]
+struct Consumed {
+    totals: Counts,
+    iterations: Vec<Counts>,
+    web_searches: u64,
+}
+
 /// Collects what a message says, whole or streamed.
 #[derive(Debug, Default)]
 pub(super) struct Response {
     answer: Answer,
-    totals: Counts,
-    iterations: Vec<Counts>,
+    consumed: Consumed,
+    /// The usage object being read, on top of what is known; it counts once it is complete.
+    reading: Consumed,
+    /// It states some count.
+    is_stated: bool,
+    /// It lists an iteration, so those of an earlier object are gone.
+    is_listed: bool,
     /// The item of `iterations` being read.
     iteration: Option<Counts>,
-    /// The `usage` being read has listed an iteration, so those of an earlier one are gone.
-    listed: bool,
-    /// Some count was stated.
-    stated: bool,
-    web_searches: u64,
+    statements: u64,
 }
 
 /// More passes than one call makes; further ones are added to the last.
@@ -308,7 +324,7 @@ impl Wire for Response {
                     text("partial_json", Field::Delivered),
                 ],
             ),
-            object("error", Field::Error, &[value("type", Field::ErrorKind)]),
+            object("error", Field::Error, &[value("type", Field::ErrorType)]),
         ],
     );
 
@@ -316,33 +332,39 @@ impl Wire for Response {
         &self.answer
     }
 
+    fn statements(&self) -> u64 {
+        self.statements
+    }
+
     fn usage(&self) -> Option<Vec<UsagePart>> {
-        if !self.stated {
-            return None;
-        }
+        (self.statements > 0).then(|| self.consumed.parts())
+    }
+}
+
+impl Consumed {
+    fn parts(&self) -> Vec<UsagePart> {
         let passes = match self.iterations.as_slice() {
             [] => std::slice::from_ref(&self.totals),
             iterations => iterations,
         };
         let mut parts: Vec<UsagePart> =
             passes.iter().map(|pass| UsagePart { model: pass.model.clone(), usage: pass.buckets() }).collect();
+        self.book_thinking(&mut parts);
         if let Some(first) = parts.first_mut() {
             first.usage.web_searches = self.web_searches;
         }
-        self.book_thinking(&mut parts);
-        Some(parts)
+        parts
     }
-}
 
-impl Response {
-    /// The totals state how much of the output was thought; iterations do not. Books it to the passes that the
-    /// totals cover.
+    /// The totals state how much of the output was thought, of the passes that they cover. Books what the iterations
+    /// do not state themselves.
     fn book_thinking(&self, parts: &mut [UsagePart]) {
-        let mut thinking = match self.iterations.as_slice() {
-            [] => 0,
-            _ => self.totals.thinking.unwrap_or(0),
-        };
-        for (part, _) in parts.iter_mut().zip(&self.iterations).filter(|(_, pass)| pass.kind == "message") {
+        let covered = |pass: &&Counts| pass.kind == "message";
+        let booked = self.iterations.iter().filter(covered).filter_map(|pass| pass.thinking);
+        let booked = booked.fold(0_u64, u64::saturating_add);
+        let stated = if self.iterations.is_empty() { 0 } else { self.totals.thinking.unwrap_or(0) };
+        let mut thinking = stated.saturating_sub(booked);
+        for (part, _) in parts.iter_mut().zip(&self.iterations).filter(|(_, pass)| covered(pass)) {
             let visible = part.usage.get(Bucket::Output);
             let thought = thinking.min(visible);
             part.usage.set(Bucket::Reasoning, part.usage.get(Bucket::Reasoning).saturating_add(thought));
@@ -350,21 +372,31 @@ impl Response {
             thinking = thinking.saturating_sub(thought);
         }
     }
+}
 
+impl Response {
     /// The counts that a field of `usage` belongs to.
     fn counts(&mut self) -> &mut Counts {
-        self.iteration.as_mut().unwrap_or(&mut self.totals)
+        self.iteration.as_mut().unwrap_or(&mut self.reading.totals)
+    }
+
+    fn usage_ends(&mut self) {
+        if self.is_stated {
+            self.consumed.clone_from(&self.reading);
+            self.statements = self.statements.saturating_add(1);
+        }
     }
 
     fn iteration_ends(&mut self) {
         let Some(iteration) = self.iteration.take() else { return };
-        if !std::mem::replace(&mut self.listed, true) {
-            self.iterations.clear();
+        let iterations = &mut self.reading.iterations;
+        if !std::mem::replace(&mut self.is_listed, true) {
+            iterations.clear();
         }
-        let is_full = self.iterations.len() >= ITERATIONS_MAX;
-        match self.iterations.last_mut().filter(|_| is_full) {
+        let is_full = iterations.len() >= ITERATIONS_MAX;
+        match iterations.last_mut().filter(|_| is_full) {
             Some(last) => last.add(&iteration),
-            None => self.iterations.push(iteration),
+            None => iterations.push(iteration),
         }
     }
 }
@@ -372,16 +404,21 @@ impl Response {
 impl Visit<Field> for Response {
     fn open(&mut self, field: Field) {
         match field {
-            Field::Usage => self.listed = false,
+            Field::Usage => {
+                self.reading.clone_from(&self.consumed);
+                (self.is_stated, self.is_listed, self.iteration) = (false, false, None);
+            }
             Field::Iteration => self.iteration = Some(Counts::default()),
-            Field::Error => self.answer.error = Some(ProviderError::default()),
+            Field::Error => self.answer.fails(),
             _ => {}
         }
     }
 
     fn close(&mut self, field: Field) {
-        if matches!(field, Field::Iteration) {
-            self.iteration_ends();
+        match field {
+            Field::Usage => self.usage_ends(),
+            Field::Iteration => self.iteration_ends(),
+            _ => {}
         }
     }
 
@@ -398,18 +435,17 @@ impl Visit<Field> for Response {
             Field::ServiceTier => note(&mut answer.service_tier, value),
             Field::Speed => note(&mut answer.speed, value),
             Field::InferenceGeo => note(&mut answer.inference_geo, value),
-            Field::WebSearches => self.web_searches = value.count().unwrap_or(self.web_searches),
-            Field::ToolName => value.text().into_iter().for_each(|name| answer.called(name)),
-            Field::ErrorKind => {
-                if let Some(error) = &mut answer.error {
-                    note(&mut error.kind, value);
-                }
+            Field::WebSearches => {
+                let searches = &mut self.reading.web_searches;
+                *searches = value.count().unwrap_or(*searches);
             }
+            Field::ToolName => value.text().into_iter().for_each(|name| answer.called(name)),
+            Field::ErrorType => answer.error_type(value),
             Field::IterationType => self.counts().kind = value.text().unwrap_or_default().to_owned(),
             Field::IterationModel => note(&mut self.counts().model, value),
             Field::Other | Field::Delivered | Field::Usage | Field::Iteration | Field::Error => {}
             counted => {
-                self.stated |= value.count().is_some();
+                self.is_stated |= value.count().is_some();
                 self.counts().set(counted, value);
             }
         }

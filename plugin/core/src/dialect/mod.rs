@@ -15,6 +15,7 @@ use crate::frame::json::{Node, Value, Visit};
 use crate::frame::{Documents, Wellformedness};
 use crate::prompt::{Element, Piece};
 use crate::usage::Usage;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// A wire format of requests and responses.
@@ -44,6 +45,8 @@ pub struct Route {
     pub operation: Operation,
     /// The provider (OTel `gen_ai.provider.name`), where the host or the configuration tells.
     pub provider: Option<Cow<'static, str>>,
+    /// The region that the host binds inference to, where it does.
+    pub region: Option<&'static str>,
 }
 
 impl Dialect {
@@ -89,6 +92,7 @@ impl Dialect {
         [
             ("/chat/completions", Self::OpenaiChat),
             ("/v1/responses", Self::OpenaiResponses),
+            ("/v1/responses/compact", Self::OpenaiResponses),
             ("/openai/responses", Self::OpenaiResponses),
             ("/v1/messages", Self::AnthropicMessages),
         ]
@@ -113,6 +117,7 @@ impl Dialect {
             Self::AnthropicMessages => anthropic::read_request(json, &mut request),
         };
         match is_object {
+            true if request.elements.len() >= ELEMENTS_MAX => Err(RequestError::TooManyParts),
             true => Ok(request),
             false if object::is_json(json) => Err(RequestError::NotAnObject),
             false => Err(RequestError::NotJson),
@@ -125,6 +130,16 @@ impl Dialect {
             Self::OpenaiChat => openai_chat::read_element(element, piece),
             Self::OpenaiResponses => openai_responses::read_element(element, piece),
             Self::AnthropicMessages => anthropic::read_element(element, piece),
+        }
+    }
+
+    /// Tokens that the provider puts behind the prompt to make a model answer.
+    #[must_use]
+    pub fn priming(self, model: &str) -> u64 {
+        match self {
+            Self::OpenaiChat | Self::OpenaiResponses => openai::priming(model),
+            // Part of what the tokenizer's ratio was measured on.
+            Self::AnthropicMessages => 0,
         }
     }
 
@@ -168,8 +183,18 @@ impl Route {
     #[must_use]
     pub fn detect(method: &str, path: &str, host: &str) -> Option<Self> {
         let dialect = Dialect::of_path(method, path)?;
-        Some(Self { dialect, operation: dialect.operation(), provider: provider_of_host(host).map(Cow::Borrowed) })
+        let provider = provider_of_host(host).map(Cow::Borrowed);
+        Some(Self { dialect, operation: dialect.operation(), provider, region: region_of_host(host) })
     }
+}
+
+/// The region of OpenAI's data residency hosts (`eu.api.openai.com`), which changes prices.
+#[must_use]
+pub(crate) fn region_of_host(host: &str) -> Option<&'static str> {
+    let host = host.split(':').next().unwrap_or(host);
+    let (first, rest) = host.split_once('.')?;
+    let is_openai = rest.eq_ignore_ascii_case("api.openai.com");
+    ["us", "eu", "au", "in", "jp"].into_iter().find(|region| is_openai && region.eq_ignore_ascii_case(first))
 }
 
 /// The provider that serves a host (OTel `gen_ai.provider.name`); `None` for a host nobody is known to own.
@@ -210,8 +235,38 @@ pub struct Request<'a> {
     pub end_user: Option<Cow<'a, str>>,
     /// The processing speed asked for (Anthropic `speed`).
     pub speed: Option<Cow<'a, str>>,
+    /// The service tier asked for.
+    pub service_tier: Option<Cow<'a, str>>,
+    /// The provider adds to the prompt what the request only points to (an earlier response, a stored prompt).
+    pub has_unseen: bool,
     /// The parts of the prompt, in the order in which the provider renders and caches them.
     pub elements: Vec<Element<'a>>,
+}
+
+/// More parts than any conversation has. A part costs more memory than the three bytes that make one, so without
+/// this bound a hostile body would grow to many times its size.
+const ELEMENTS_MAX: usize = 65_536;
+
+impl<'a> Request<'a> {
+    /// Adds parts, up to the bound.
+    fn extend(&mut self, elements: impl IntoIterator<Item = Element<'a>>) {
+        let room = ELEMENTS_MAX.saturating_sub(self.elements.len());
+        self.elements.extend(elements.into_iter().take(room));
+    }
+}
+
+/// Collects an array's items, up to the bound.
+fn collect<'a>(
+    array: Option<&'a RawValue>,
+    mut element: impl FnMut(&'a RawValue, &mut Vec<Element<'a>>),
+) -> Option<Vec<Element<'a>>> {
+    let mut elements = Vec::new();
+    let is_array = object::items(array?.get(), |item| {
+        if elements.len() < ELEMENTS_MAX {
+            element(item, &mut elements);
+        }
+    });
+    is_array.then_some(elements)
 }
 
 /// Why a request body cannot be read.
@@ -232,6 +287,9 @@ pub enum RequestError {
     /// JSON, but not an object.
     #[error("the request body is JSON, but not an object")]
     NotAnObject,
+    /// More messages and tools than are looked at.
+    #[error("the request body has too many parts")]
+    TooManyParts,
 }
 
 /// A share of a call's usage that one model consumed.
@@ -246,8 +304,10 @@ pub struct UsagePart {
 /// What the provider said went wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProviderError {
-    /// The provider's name for the error (`rate_limit_error`, `invalid_request_error`).
+    /// The provider's name for the error (`rate_limit_error`, `invalid_request_error`): its type, else its code.
     pub kind: Option<String>,
+    /// The name is a type, which a code does not replace.
+    is_type: bool,
 }
 
 /// What a response said besides its usage.
@@ -276,6 +336,27 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Notes that the provider reports an error.
+    fn fails(&mut self) {
+        self.error.get_or_insert_default();
+    }
+
+    /// Notes an error's type.
+    fn error_type(&mut self, value: Value<'_>) {
+        if let Some(error) = &mut self.error {
+            note(&mut error.kind, value);
+            error.is_type |= value.text().is_some();
+        }
+    }
+
+    /// Notes an error's code, a text or a number, which names the error only where no type does.
+    fn error_code(&mut self, value: Value<'_>) {
+        if let Some(error) = self.error.as_mut().filter(|error| !error.is_type) {
+            let value = if let Value::Number(code) = value { Value::Text(code) } else { value };
+            note(&mut error.kind, value);
+        }
+    }
+
     /// Notes a tool call.
     fn called(&mut self, tool: &str) {
         if self.tools_called.len() < TOOLS_CALLED_MAX && !self.tools_called.iter().any(|known| known == tool) {
@@ -301,6 +382,7 @@ fn note(field: &mut Option<String>, value: Value<'_>) {
 pub struct Delivered {
     text: Vec<u8>,
     beyond: u64,
+    characters: u64,
 }
 
 impl Delivered {
@@ -312,6 +394,15 @@ impl Delivered {
         let (kept, beyond) = fragment.split_at_checked(room).unwrap_or((fragment, &[]));
         self.text.extend_from_slice(kept);
         self.beyond = self.beyond.saturating_add(u64::try_from(beyond.len()).unwrap_or(u64::MAX));
+        // Every character has one byte that is no continuation, so fragments may cut characters.
+        let characters = fragment.iter().filter(|byte| **byte & 0xC0 != 0x80).count();
+        self.characters = self.characters.saturating_add(u64::try_from(characters).unwrap_or(u64::MAX));
+    }
+
+    /// Characters delivered, kept or not.
+    #[must_use]
+    pub const fn characters(&self) -> u64 {
+        self.characters
     }
 
     /// The text that is kept.
@@ -341,6 +432,8 @@ pub trait ResponseReader {
     fn end(&mut self) -> Wellformedness;
     /// What was said so far besides usage.
     fn answer(&self) -> &Answer;
+    /// How often usage was stated so far: while this stays, so does [`ResponseReader::usage`].
+    fn statements(&self) -> u64;
     /// The usage reported so far, by model; `None` while the provider reported nothing.
     fn usage(&self) -> Option<Vec<UsagePart>>;
 }
@@ -351,6 +444,7 @@ trait Wire: Default + Visit<Self::Field> + 'static {
     const SHAPE: &'static Node<Self::Field>;
 
     fn answer(&self) -> &Answer;
+    fn statements(&self) -> u64;
     fn usage(&self) -> Option<Vec<UsagePart>>;
 }
 
@@ -376,6 +470,10 @@ impl<W: Wire> ResponseReader for Reader<W> {
 
     fn answer(&self) -> &Answer {
         self.wire.answer()
+    }
+
+    fn statements(&self) -> u64 {
+        self.wire.statements()
     }
 
     fn usage(&self) -> Option<Vec<UsagePart>> {

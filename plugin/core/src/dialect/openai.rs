@@ -23,6 +23,36 @@ pub(super) struct InclusiveUsage {
     pub(super) audio_output: Option<u64>,
 }
 
+/// The usage objects of one response: the last complete one that holds counts stands, as a whole.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stated {
+    /// The object being read.
+    pub(super) reading: InclusiveUsage,
+    usage: Option<Usage>,
+    statements: u64,
+}
+
+impl Stated {
+    pub(super) fn opens(&mut self) {
+        self.reading = InclusiveUsage::default();
+    }
+
+    pub(super) fn closes(&mut self) {
+        if let Some(usage) = self.reading.buckets() {
+            self.usage = Some(usage);
+            self.statements = self.statements.saturating_add(1);
+        }
+    }
+
+    pub(super) const fn statements(&self) -> u64 {
+        self.statements
+    }
+
+    pub(super) const fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+}
+
 impl InclusiveUsage {
     /// The disjoint buckets; `None` when neither input nor output was stated.
     pub(super) fn buckets(&self) -> Option<Usage> {
@@ -48,6 +78,12 @@ impl InclusiveUsage {
 
 /// Tokens around each message: its delimiters and its role (measured; exact for gpt-3.5 to gpt-4.1).
 pub(super) const MESSAGE_FRAMING: Piece<'static> = Piece::Framing(4);
+
+/// Tokens behind the last message that make the model answer (measured on prompts of text alone).
+pub(super) fn priming(model: &str) -> u64 {
+    let is_newer = ["gpt-5", "gpt-6", "o3-mini", "o4-mini"].iter().any(|start| model.starts_with(start));
+    if is_newer { 2 } else { 3 }
+}
 
 /// Content is a string, or parts: those with a `text` or `refusal` are text, the rest is media.
 pub(super) fn read_content<'a>(content: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {

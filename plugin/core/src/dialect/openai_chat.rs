@@ -6,8 +6,8 @@
 //! Must not know: prices; how other dialects count.
 
 use super::object::{boolean, count, items, member, members, string};
-use super::openai::{InclusiveUsage, MESSAGE_FRAMING, read_content};
-use super::{Answer, ProviderError, Request, UsagePart, Wire, note, object, path, text, value};
+use super::openai::{MESSAGE_FRAMING, Stated, read_content};
+use super::{Answer, Request, UsagePart, Wire, collect, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
 use crate::prompt::{Component, Element, Kind, Piece};
 use serde_json::value::RawValue;
@@ -24,6 +24,7 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
         "n" => request.choices = count(value),
         "user" => request.end_user = string(value),
         "safety_identifier" => request.end_user = request.end_user.take().or(string(value)),
+        "service_tier" => request.service_tier = string(value),
         // `functions` is the older spelling of `tools`.
         "tools" | "functions" => tools = Some(value),
         "messages" => messages = Some(value),
@@ -35,27 +36,20 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
 
 /// Cuts tools and messages into elements: instructions lead, tools follow them, the conversation comes last.
 fn read_prompt<'a>(tools: Option<&'a RawValue>, messages: Option<&'a RawValue>, request: &mut Request<'a>) {
-    let mut instructions = Vec::new();
-    let mut conversation = Vec::new();
-    if let Some(messages) = messages {
-        items(messages.get(), |message| {
-            let (component, kind) = classify(message);
-            let element = Element { component, kind, name: None, raw: message };
-            match component {
-                Component::System => instructions.push(element),
-                _ => conversation.push(element),
-            }
-        });
-    }
+    let messages = collect(messages, |message, elements| {
+        let (component, kind) = classify(message);
+        elements.push(Element { component, kind, name: None, raw: message });
+    });
+    let (instructions, mut conversation): (Vec<_>, Vec<_>) =
+        messages.unwrap_or_default().into_iter().partition(|element| element.component == Component::System);
     Element::mark_user(&mut conversation);
-    request.elements.append(&mut instructions);
-    if let Some(tools) = tools {
-        items(tools.get(), |tool| {
-            let name = member(tool.get(), "function").or(Some(tool)).and_then(|of| string(member(of.get(), "name")?));
-            request.elements.push(Element { component: Component::Tools, kind: Kind::Tool, name, raw: tool });
-        });
-    }
-    request.elements.append(&mut conversation);
+    let tools = collect(tools, |tool, elements| {
+        let name = member(tool.get(), "function").or(Some(tool)).and_then(|of| string(member(of.get(), "name")?));
+        elements.push(Element { component: Component::Tools, kind: Kind::Tool, name, raw: tool });
+    });
+    request.extend(instructions);
+    request.extend(tools.unwrap_or_default());
+    request.extend(conversation);
 }
 
 /// The component of a message; every message of the user counts as [`Component::User`] until the last is known.
@@ -122,7 +116,8 @@ pub(super) enum Field {
     Delivered,
     ToolName,
     Error,
-    ErrorKind,
+    ErrorType,
+    ErrorCode,
 }
 
 const FUNCTION: &[Node<Field>] = &[value("name", Field::ToolName), text("arguments", Field::Delivered)];
@@ -164,7 +159,7 @@ const USAGE: &[Node<Field>] = &[
 #[derive(Debug, Default)]
 pub(super) struct Response {
     answer: Answer,
-    usage: InclusiveUsage,
+    usage: Stated,
 }
 
 impl Wire for Response {
@@ -186,7 +181,7 @@ impl Wire for Response {
                     path("message", Field::Other, MESSAGE),
                 ],
             ),
-            object("error", Field::Error, &[value("type", Field::ErrorKind)]),
+            object("error", Field::Error, &[value("type", Field::ErrorType), value("code", Field::ErrorCode)]),
         ],
     );
 
@@ -194,23 +189,32 @@ impl Wire for Response {
         &self.answer
     }
 
+    fn statements(&self) -> u64 {
+        self.usage.statements()
+    }
+
     fn usage(&self) -> Option<Vec<UsagePart>> {
-        Some(vec![UsagePart { model: None, usage: self.usage.buckets()? }])
+        Some(vec![UsagePart { model: None, usage: self.usage.usage()? }])
     }
 }
 
 impl Visit<Field> for Response {
     fn open(&mut self, field: Field) {
         match field {
-            // The last usage object wins as a whole.
-            Field::Usage => self.usage = InclusiveUsage::default(),
-            Field::Error => self.answer.error = Some(ProviderError::default()),
+            Field::Usage => self.usage.opens(),
+            Field::Error => self.answer.fails(),
             _ => {}
         }
     }
 
+    fn close(&mut self, field: Field) {
+        if matches!(field, Field::Usage) {
+            self.usage.closes();
+        }
+    }
+
     fn value(&mut self, field: Field, value: Value<'_>) {
-        let (answer, usage) = (&mut self.answer, &mut self.usage);
+        let (answer, usage) = (&mut self.answer, &mut self.usage.reading);
         match field {
             Field::Id => note(&mut answer.id, value),
             Field::Model => note(&mut answer.model, value),
@@ -232,11 +236,8 @@ impl Visit<Field> for Response {
                     answer.delivered.push(name.as_bytes());
                 }
             }
-            Field::ErrorKind => {
-                if let Some(error) = &mut answer.error {
-                    note(&mut error.kind, value);
-                }
-            }
+            Field::ErrorType => answer.error_type(value),
+            Field::ErrorCode => answer.error_code(value),
             Field::Other | Field::Usage | Field::Delivered | Field::Error => {}
         }
     }

@@ -2,12 +2,14 @@
 //!
 //! A stream states the response several times: early events carry it unfinished (tier `auto`, no usage), the
 //! terminal one (`response.completed`, `.incomplete`, `.failed`) carries tier and usage, so the last one wins.
-//! `previous_response_id` and `conversation` add history that the request does not show.
+//! `previous_response_id`, `conversation`, `prompt` and item references add to the prompt what the request does not
+//! show. Web searches are billed per call: newer responses state how many (`tool_usage`), in older ones the finished
+//! `web_search_call` items whose action is a search are counted; opening or searching in a page is free.
 //! Must not know: prices; how other dialects count.
 
-use super::object::{boolean, count, items, member, members, string};
-use super::openai::{InclusiveUsage, MESSAGE_FRAMING, read_content};
-use super::{Answer, ProviderError, Request, UsagePart, Wire, note, object, path, text, value};
+use super::object::{boolean, count, member, members, string};
+use super::openai::{MESSAGE_FRAMING, Stated, read_content};
+use super::{Answer, Request, UsagePart, Wire, collect, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
 use crate::prompt::{Component, Element, Kind, Piece};
 use serde_json::value::RawValue;
@@ -21,29 +23,27 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
         "max_output_tokens" => request.max_output_tokens = count(value),
         "user" => request.end_user = string(value),
         "safety_identifier" => request.end_user = request.end_user.take().or(string(value)),
+        "service_tier" => request.service_tier = string(value),
+        "previous_response_id" | "conversation" | "prompt" => request.has_unseen |= value.get() != "null",
         "instructions" => instructions = Some(value),
         "tools" => tools = Some(value),
         "input" => input = Some(value),
         _ => {}
     });
     let message = |component, raw| Element { component, kind: Kind::Message, name: None, raw };
-    request.elements.extend(instructions.map(|raw| message(Component::System, raw)));
-    if let Some(tools) = tools {
-        items(tools.get(), |tool| {
-            // Tools of the provider's own (`{"type":"web_search"}`) have no name but their type.
-            let name = member(tool.get(), "name").or_else(|| member(tool.get(), "type")).and_then(string);
-            request.elements.push(Element { component: Component::Tools, kind: Kind::Tool, name, raw: tool });
-        });
-    }
-    if let Some(input) = input {
-        let mut conversation = Vec::new();
-        // One message given as a string, or a list of items.
-        if !items(input.get(), |item| conversation.push(classify(item))) {
-            conversation.push(message(Component::User, input));
-        }
-        Element::mark_user(&mut conversation);
-        request.elements.append(&mut conversation);
-    }
+    let instructions = instructions.filter(|raw| raw.get() != "null");
+    request.extend(instructions.map(|raw| message(Component::System, raw)));
+    let tools = collect(tools, |tool, elements| {
+        // Tools of the provider's own (`{"type":"web_search"}`) have no name but their type.
+        let name = member(tool.get(), "name").or_else(|| member(tool.get(), "type")).and_then(string);
+        elements.push(Element { component: Component::Tools, kind: Kind::Tool, name, raw: tool });
+    });
+    request.extend(tools.unwrap_or_default());
+    // One message given as a string, or a list of items.
+    let items = collect(input, |item, elements| elements.push(classify(item)));
+    let mut conversation = items.or_else(|| Some(vec![message(Component::User, input?)])).unwrap_or_default();
+    Element::mark_user(&mut conversation);
+    request.extend(conversation);
     is_object
 }
 
@@ -76,6 +76,9 @@ pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piec
     members(element.raw.get(), |key, value| match &*key {
         "content" | "output" | "summary" => read_content(value, piece),
         "name" | "arguments" | "input" => string(value).into_iter().for_each(|text| piece(Piece::Text(text))),
+        // Reasoning that only the provider can read, or an item that only it has.
+        "encrypted_content" => string(value).into_iter().for_each(|_| piece(Piece::Media)),
+        "type" if string(value).as_deref() == Some("item_reference") => piece(Piece::Media),
         _ => {}
     });
 }
@@ -96,10 +99,17 @@ pub(super) enum Field {
     Reasoning,
     Delivered,
     ToolName,
+    IncompleteReason,
+    WebSearches,
+    Item,
+    ItemType,
+    ItemStatus,
+    ActionType,
     Error,
-    ErrorKind,
+    ErrorType,
+    ErrorCode,
     /// `code` beside `message` in an `error` event, which has no object of its own.
-    EventErrorKind,
+    EventErrorCode,
 }
 
 const USAGE: Node<Field> = object(
@@ -118,15 +128,38 @@ const USAGE: Node<Field> = object(
 );
 
 const ERROR: Node<Field> =
-    object("error", Field::Error, &[value("type", Field::ErrorKind), value("code", Field::ErrorKind)]);
+    object("error", Field::Error, &[value("type", Field::ErrorType), value("code", Field::ErrorCode)]);
+const INCOMPLETE: Node<Field> = path("incomplete_details", Field::Other, &[value("reason", Field::IncompleteReason)]);
+const TOOL_USAGE: Node<Field> =
+    path("tool_usage", Field::Other, &[path("web_search", Field::Other, &[value("num_requests", Field::WebSearches)])]);
+const ITEM_TYPE: Node<Field> = value("type", Field::ItemType);
+const ITEM_STATUS: Node<Field> = value("status", Field::ItemStatus);
+const ACTION: Node<Field> = path("action", Field::Other, &[value("type", Field::ActionType)]);
 
 /// Collects what a response says, whole or streamed.
 #[derive(Debug, Default)]
 pub(super) struct Response {
     answer: Answer,
-    usage: InclusiveUsage,
-    /// The `type` of the document being read.
+    usage: Stated,
+    /// The `type` of the document being read, in a stream.
     event: String,
+    /// Why the response is incomplete, which says more than that it is.
+    incomplete: Option<String>,
+    item: Item,
+    /// Finished searches in the document being read.
+    searches_here: u64,
+    /// Finished searches seen.
+    searches: u64,
+    /// Searches as the provider counts them.
+    searches_stated: Option<u64>,
+}
+
+/// What is known of an output item.
+#[derive(Debug, Default)]
+struct Item {
+    is_search_call: bool,
+    is_finished: bool,
+    is_search: bool,
 }
 
 impl Wire for Response {
@@ -143,11 +176,16 @@ impl Wire for Response {
             value("status", Field::Status),
             USAGE,
             ERROR,
-            value("code", Field::EventErrorKind),
-            path(
+            INCOMPLETE,
+            TOOL_USAGE,
+            value("code", Field::EventErrorCode),
+            object(
                 "output",
-                Field::Other,
+                Field::Item,
                 &[
+                    ITEM_TYPE,
+                    ITEM_STATUS,
+                    ACTION,
                     value("name", Field::ToolName),
                     text("arguments", Field::Delivered),
                     path("content", Field::Other, &[text("text", Field::Delivered), text("refusal", Field::Delivered)]),
@@ -164,10 +202,12 @@ impl Wire for Response {
                     value("status", Field::Status),
                     USAGE,
                     ERROR,
+                    INCOMPLETE,
+                    TOOL_USAGE,
                 ],
             ),
             text("delta", Field::Delivered),
-            path("item", Field::Other, &[value("name", Field::ToolName)]),
+            object("item", Field::Item, &[ITEM_TYPE, ITEM_STATUS, ACTION, value("name", Field::ToolName)]),
         ],
     );
 
@@ -175,28 +215,55 @@ impl Wire for Response {
         &self.answer
     }
 
+    fn statements(&self) -> u64 {
+        self.usage.statements()
+    }
+
     fn usage(&self) -> Option<Vec<UsagePart>> {
-        Some(vec![UsagePart { model: None, usage: self.usage.buckets()? }])
+        let mut usage = self.usage.usage()?;
+        usage.web_searches = self.searches_stated.unwrap_or(self.searches);
+        Some(vec![UsagePart { model: None, usage }])
     }
 }
 
 impl Visit<Field> for Response {
     fn open(&mut self, field: Field) {
         match field {
-            Field::Usage => self.usage = InclusiveUsage::default(),
-            Field::Error => self.answer.error = Some(ProviderError::default()),
+            Field::Usage => self.usage.opens(),
+            Field::Error => self.answer.fails(),
+            Field::Item => self.item = Item::default(),
             _ => {}
         }
     }
 
+    fn close(&mut self, field: Field) {
+        match field {
+            Field::Usage => self.usage.closes(),
+            Field::Item => {
+                let is_billed = self.item.is_search_call && self.item.is_finished && self.item.is_search;
+                self.searches_here = self.searches_here.saturating_add(u64::from(is_billed));
+            }
+            _ => {}
+        }
+    }
+
+    fn document(&mut self) {
+        // A stream shows an item when it is added and again when it is done.
+        let searches = std::mem::take(&mut self.searches_here);
+        if matches!(self.event.as_str(), "" | "response.output_item.done") {
+            self.searches = self.searches.saturating_add(searches);
+        }
+        self.event.clear();
+    }
+
     fn value(&mut self, field: Field, value: Value<'_>) {
-        let (answer, usage) = (&mut self.answer, &mut self.usage);
+        let (answer, usage) = (&mut self.answer, &mut self.usage.reading);
         match field {
             Field::Type => {
                 self.event.clear();
                 self.event.push_str(value.text().unwrap_or_default());
                 if self.event == "error" {
-                    answer.error = Some(ProviderError::default());
+                    answer.fails();
                 }
             }
             Field::Id => note(&mut answer.id, value),
@@ -205,25 +272,27 @@ impl Visit<Field> for Response {
             Field::Status => {
                 let status = value.text().filter(|status| !matches!(*status, "in_progress" | "queued"));
                 answer.terminal |= status.is_some();
-                answer.finish_reason = status.map(str::to_owned).or(answer.finish_reason.take());
+                answer.finish_reason =
+                    self.incomplete.clone().or(status.map(str::to_owned)).or(answer.finish_reason.take());
             }
+            Field::IncompleteReason => {
+                note(&mut self.incomplete, value);
+                answer.finish_reason = self.incomplete.clone().or(answer.finish_reason.take());
+            }
+            Field::WebSearches => self.searches_stated = value.count().or(self.searches_stated),
+            Field::ItemType => self.item.is_search_call = value.text() == Some("web_search_call"),
+            Field::ItemStatus => self.item.is_finished = value.text() == Some("completed"),
+            Field::ActionType => self.item.is_search = value.text() == Some("search"),
             Field::Input => usage.input = value.count(),
             Field::Output => usage.output = value.count(),
             Field::Cached => usage.cached = value.count(),
             Field::CacheWrite => usage.cache_write = value.count(),
             Field::Reasoning => usage.reasoning = value.count(),
             Field::ToolName => value.text().into_iter().for_each(|name| answer.called(name)),
-            Field::ErrorKind => {
-                if let Some(error) = &mut answer.error {
-                    note(&mut error.kind, value);
-                }
-            }
-            Field::EventErrorKind => {
-                if let Some(error) = answer.error.as_mut().filter(|_| self.event == "error") {
-                    note(&mut error.kind, value);
-                }
-            }
-            Field::Other | Field::Usage | Field::Delivered | Field::Error => {}
+            Field::ErrorType => answer.error_type(value),
+            Field::ErrorCode => answer.error_code(value),
+            Field::EventErrorCode if self.event == "error" => answer.error_code(value),
+            Field::Other | Field::Usage | Field::Delivered | Field::Error | Field::Item | Field::EventErrorCode => {}
         }
     }
 

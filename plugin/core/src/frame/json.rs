@@ -224,7 +224,11 @@ impl<F: Copy + 'static> Scanner<F> {
             State::Malformed => DocumentEnd::Malformed,
             _ => DocumentEnd::Truncated,
         };
-        *self = Self::new(self.root);
+        // The buffers stay: a stream ends a document with every event.
+        self.levels.clear();
+        self.value.clear();
+        self.state = State::Start;
+        self.node = self.root;
         end
     }
 

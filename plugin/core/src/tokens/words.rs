@@ -14,12 +14,12 @@ const COUNT: u32 = 60;
 /// The bytes of a piece of at most [`WORD_BYTES`], filled up with zeros, and its length.
 pub(super) type Key = [u64; 2];
 
-pub(super) struct Words(Box<[[u64; 2]; WORD_SLOTS]>);
+pub(super) struct Words(Vec<[u64; 2]>);
 
 impl Words {
     /// A cache that knows that each of `tokens` (length, bytes, length, bytes, ...) is one token.
     pub(super) fn filled(mut tokens: &[u8]) -> Self {
-        let mut words = Self(Box::new([[0; 2]; WORD_SLOTS]));
+        let mut words = Self(vec![[0; 2]; WORD_SLOTS]);
         while let Some((&len, rest)) = tokens.split_first() {
             let Some((token, rest)) = rest.split_at_checked(usize::from(len)) else { break };
             if let Some(key) = key(token, 0, token.len()) {

@@ -1,0 +1,128 @@
+//! How a call ends: what the gateway saw against what the answer said, and what is charged for it.
+#![allow(clippy::unwrap_used, reason = "helpers of a test may panic as tests do")]
+
+use tollgate_core::config::Config;
+use tollgate_core::event::{Event, Outcome, UsageSource};
+use tollgate_core::head::{Headers, RequestHead, ResponseHead};
+use tollgate_core::meter::{Body, Ending, Meter};
+use tollgate_core::time::Timestamp;
+
+const REQUEST: &str = r#"{"model":"gpt-4o-mini","stream":true,"messages":[{"role":"user","content":"hello"}]}"#;
+/// `3` around the prompt, `4` around the message, one token of text.
+const INPUT: u64 = 8;
+const WORD: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
+const LAST: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+const FAILURE: &str = "data: {\"error\":{\"type\":\"server_error\"}}\n\n";
+
+/// What a call got before it ended: nothing, or a status, a content coding and a body.
+type Answer<'a> = Option<(u16, &'a str, &'a str)>;
+
+fn event(body: Body<'_>, answer: Answer<'_>, ending: Ending) -> Event {
+    let (mut meter, now) = (Meter::new(Config::default()), Timestamp::default());
+    let head = RequestHead { method: "POST", path: "/v1/chat/completions", ..RequestHead::default() };
+    let mut call = meter.open(&head, "id".to_owned(), now).unwrap();
+    meter.admit(&mut call, body);
+    if let Some((status, coding, body)) = answer {
+        let headers = [("content-encoding", coding)];
+        meter.respond(&mut call, &ResponseHead { status, headers: Headers::new(&headers) });
+        meter.read(&mut call, body.as_bytes(), now);
+    }
+    meter.end(call, ending, now)
+}
+
+/// Checks outcome, tokens and the reason where they are unknown.
+#[track_caller]
+fn check(answer: Answer<'_>, ending: Ending, outcome: Outcome, tokens: Option<(u64, u64)>, reason: Option<&str>) {
+    let event = event(Body::Whole(REQUEST.as_bytes()), answer, ending);
+    let found = event.input_tokens.zip(event.output_tokens);
+    assert_eq!((event.outcome, found, event.unmetered_reason.as_deref()), (outcome, tokens, reason));
+}
+
+#[test]
+fn a_whole_answer_is_complete_whoever_hangs_up_behind_it() {
+    let whole = [WORD, LAST].concat();
+    for ending in [Ending::Complete, Ending::ClientGone, Ending::UpstreamReset] {
+        check(Some((200, "", &whole)), ending, Outcome::Complete, Some((INPUT, 1)), None);
+    }
+}
+
+#[test]
+fn a_part_of_an_answer_is_charged_as_far_as_it_came_and_named_by_what_broke_it() {
+    for (ending, outcome) in [
+        (Ending::Complete, Outcome::Truncated),
+        (Ending::ClientGone, Outcome::ClientGone),
+        (Ending::UpstreamReset, Outcome::UpstreamReset),
+    ] {
+        check(Some((200, "", WORD)), ending, outcome, Some((INPUT, 1)), None);
+    }
+}
+
+#[test]
+fn an_error_is_an_error_whatever_ended_the_call() {
+    for ending in [Ending::Complete, Ending::ClientGone, Ending::UpstreamReset] {
+        check(Some((500, "", "")), ending, Outcome::UpstreamError, Some((0, 0)), None);
+        let failed = [WORD, FAILURE].concat();
+        check(Some((200, "", &failed)), ending, Outcome::UpstreamError, Some((INPUT, 1)), None);
+    }
+}
+
+#[test]
+fn a_call_without_any_answer_is_not_complete() {
+    // The provider works on what it was sent; whether it ever got it, only a response tells.
+    check(None, Ending::ClientGone, Outcome::ClientGone, Some((INPUT, 0)), None);
+    check(None, Ending::UpstreamReset, Outcome::UpstreamReset, None, Some("no_response"));
+    check(None, Ending::Complete, Outcome::Complete, None, Some("no_response"));
+}
+
+#[test]
+fn an_answer_that_cannot_be_read_has_unknown_tokens_and_not_zero() {
+    for (ending, outcome) in [(Ending::Complete, Outcome::Complete), (Ending::ClientGone, Outcome::ClientGone)] {
+        check(Some((200, "gzip", "\u{1f}")), ending, outcome, None, Some("response_encoded"));
+    }
+    check(Some((200, "", "")), Ending::Complete, Outcome::Complete, None, Some("response_unknown"));
+    check(Some((200, "", "upstream says hi")), Ending::Complete, Outcome::Complete, None, Some("response_unknown"));
+    check(Some((200, "", "{\"ok\":true}")), Ending::Complete, Outcome::Complete, None, Some("usage_unreported"));
+    check(
+        Some((403, "gzip", "\u{1f}")),
+        Ending::Complete,
+        Outcome::UpstreamError,
+        Some((0, 0)),
+        Some("response_encoded"),
+    );
+}
+
+#[test]
+fn what_the_gateway_answers_itself_costs_nothing() {
+    check(None, Ending::LocalReply, Outcome::LocalReply, Some((0, 0)), None);
+    check(None, Ending::Denied, Outcome::Denied, Some((0, 0)), None);
+}
+
+#[test]
+fn plain_text_is_no_stream() {
+    let request = Body::Whole(br#"{"model":"gpt-4o-mini","messages":[]}"#);
+    assert!(!event(request, Some((503, "", "upstream connect error")), Ending::Complete).stream);
+}
+
+#[test]
+fn without_the_request_the_input_is_unknown_unless_the_provider_states_it() {
+    let usage = r#"{"usage":{"prompt_tokens":5,"completion_tokens":2}}"#;
+    for body in [Body::TooLarge(1 << 26), Body::Unreadable(1 << 20), Body::Whole(b"{")] {
+        let cut = event(body, Some((200, "", WORD)), Ending::Complete);
+        assert_eq!((cut.input_tokens, cut.cost_usd, cut.usage_source), (None, None, UsageSource::None));
+        assert!(cut.components.is_empty() && cut.unmetered_reason.is_some());
+        let stated = event(body, Some((200, "", usage)), Ending::Complete);
+        assert_eq!((stated.input_tokens, stated.usage_source), (Some(5), UsageSource::Reported));
+    }
+}
+
+#[test]
+fn usage_read_so_far_is_reported_once_it_changes() {
+    let (mut meter, now) = (Meter::new(Config::default()), Timestamp::default());
+    let head = RequestHead { method: "POST", path: "/v1/chat/completions", ..RequestHead::default() };
+    let mut call = meter.open(&head, "id".to_owned(), now).unwrap();
+    meter.respond(&mut call, &ResponseHead { status: 200, ..ResponseHead::default() });
+    let usage = "data: {\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}\n\n";
+    let changes = [WORD, usage, usage, WORD].map(|piece| meter.read(&mut call, piece.as_bytes(), now));
+    assert_eq!(changes, [false, true, false, false]);
+    assert_eq!(meter.so_far(&call, now).input_tokens, Some(5));
+}
