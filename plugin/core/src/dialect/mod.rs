@@ -13,6 +13,7 @@ mod openai_responses;
 
 use crate::frame::json::{Node, Value, Visit};
 use crate::frame::{Documents, Wellformedness};
+use crate::money::Usd;
 use crate::prompt::{Element, Piece};
 use crate::usage::Usage;
 use serde_json::value::RawValue;
@@ -212,6 +213,14 @@ fn provider_of_host(host: &str) -> Option<&'static str> {
         ("api.mistral.ai", "mistral_ai"),
         ("api.perplexity.ai", "perplexity"),
         ("api.together.xyz", "together"),
+        ("api.together.ai", "together"),
+        ("api.cerebras.ai", "cerebras"),
+        ("api.avian.io", "avian"),
+        ("api.z.ai", "zai"),
+        ("api.moonshot.ai", "moonshot_ai"),
+        ("api.fireworks.ai", "fireworks"),
+        ("ai-gateway.vercel.sh", "vercel"),
+        ("generativelanguage.googleapis.com", "gcp.gemini"),
     ]
     .into_iter()
     .find_map(|(known, provider)| {
@@ -255,7 +264,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Collects an array's items, up to the bound.
+/// Cuts an array into elements, up to the bound; `None` where there is no array.
 fn collect<'a>(
     array: Option<&'a RawValue>,
     mut element: impl FnMut(&'a RawValue, &mut Vec<Element<'a>>),
@@ -436,6 +445,8 @@ pub trait ResponseReader {
     fn statements(&self) -> u64;
     /// The usage reported so far, by model; `None` while the provider reported nothing.
     fn usage(&self) -> Option<Vec<UsagePart>>;
+    /// What the provider says that the call costs, where it does.
+    fn cost(&self) -> Option<Usd>;
 }
 
 /// The response side of one dialect: collects what the shape reports.
@@ -446,6 +457,10 @@ trait Wire: Default + Visit<Self::Field> + 'static {
     fn answer(&self) -> &Answer;
     fn statements(&self) -> u64;
     fn usage(&self) -> Option<Vec<UsagePart>>;
+    /// Most providers state no cost.
+    fn cost(&self) -> Option<Usd> {
+        None
+    }
 }
 
 struct Reader<W: Wire> {
@@ -479,6 +494,10 @@ impl<W: Wire> ResponseReader for Reader<W> {
     fn usage(&self) -> Option<Vec<UsagePart>> {
         self.wire.usage()
     }
+
+    fn cost(&self) -> Option<Usd> {
+        self.wire.cost()
+    }
 }
 
 /// A leaf of a shape whose value is reported whole.
@@ -499,4 +518,62 @@ const fn path<F>(key: &'static str, field: F, fields: &'static [Node<F>]) -> Nod
 /// A place of a shape whose opening and closing is reported.
 const fn object<F>(key: &'static str, field: F, fields: &'static [Node<F>]) -> Node<F> {
     Node { key, field, take: crate::frame::json::Take::Object, fields }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::price::{Lookup, PriceBook, Terms};
+    use crate::time::Timestamp;
+
+    #[test]
+    fn a_paths_end_tells_the_dialect_and_only_posts_are_calls() {
+        for (method, path, dialect) in [
+            ("POST", "/v1/chat/completions", Some(Dialect::OpenaiChat)),
+            ("post", "/openai/deployments/d/chat/completions?api-version=1", Some(Dialect::OpenaiChat)),
+            ("POST", "/v1/responses/", Some(Dialect::OpenaiResponses)),
+            ("POST", "/v1/responses/compact", Some(Dialect::OpenaiResponses)),
+            ("POST", "/v1/messages?beta=true", Some(Dialect::AnthropicMessages)),
+            ("POST", "/v1/messages/count_tokens", None),
+            ("POST", "/v1/messages/batches", None),
+            ("POST", "/v1/responses/resp_1/cancel", None),
+            ("GET", "/v1/chat/completions", None),
+        ] {
+            assert_eq!(Dialect::of_path(method, path), dialect, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn only_the_data_residency_hosts_have_a_region() {
+        for (host, region) in [
+            ("eu.api.openai.com", Some("eu")),
+            ("US.api.openai.com:443", Some("us")),
+            ("api.openai.com", None),
+            ("eu.api.openai.com.evil.example", None),
+            ("xx.api.openai.com", None),
+        ] {
+            assert_eq!(region_of_host(host), region, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_its_providers_or_a_subdomain_of_it() {
+        for (host, provider) in [
+            ("api.cerebras.ai:443", Some("cerebras")),
+            ("made-up.openai.azure.com", Some("azure.ai.openai")),
+            ("notapi.openai.com", None),
+            ("llm.internal", None),
+        ] {
+            assert_eq!(provider_of_host(host), provider, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_model_that_several_providers_serve_is_priced_at_the_one_that_is_asked() {
+        let price = |provider| {
+            let lookup = Lookup { provider, model: "gpt-oss-120b", at: Timestamp::default(), terms: Terms::default() };
+            PriceBook::builtin().quote(&lookup).map(|quote| quote.provider().map(str::to_owned))
+        };
+        assert_eq!(price(provider_of_host("api.cerebras.ai")), Ok(Some("cerebras".to_owned())));
+    }
 }
