@@ -25,6 +25,10 @@ fn files() -> Vec<PathBuf> {
                 continue;
             }
             let path = directory.join(entry.file_name());
+            // Cargo marks what it may delete, wherever it was told to build.
+            if entry.path().join("CACHEDIR.TAG").exists() {
+                continue;
+            }
             match entry.file_type().expect("a type") {
                 kind if kind.is_dir() => open.push(path),
                 _ => found.push(path),
