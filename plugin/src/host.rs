@@ -79,36 +79,23 @@ impl Host {
         }
     }
 
-    /// A stream is over, and no end of the response was seen: why.
-    pub(crate) fn ending(self) -> Ending {
+    /// Why a stream is over; `is_whole` when the response's end was passed on.
+    pub(crate) fn ending(self, is_whole: bool) -> Ending {
         match self {
             Self::Envoy => {
                 let details = abi::property(&["response", "code_details"]).unwrap_or_default();
-                let details = String::from_utf8_lossy(&details);
-                match &*details {
-                    // Envoy sets no details when the upstream's answer was on its way.
-                    "" | "via_upstream" => Ending::ClientGone,
-                    details if details.starts_with("downstream") => Ending::ClientGone,
-                    details if details.starts_with("upstream_reset_after_response_started") => Ending::UpstreamReset,
-                    "stream_idle_timeout" | "response_timeout" | "max_duration_timeout" => Ending::UpstreamReset,
-                    _ => Ending::LocalReply,
-                }
+                ending_of(&String::from_utf8_lossy(&details), is_whole)
             }
-            // Kong never reports the end of some responses, so only the status tells.
+            // Kong never reports the end of some responses. Its status is 499 only where nothing was sent yet, so a
+            // break in the middle is left to what the answer itself tells.
+            Self::Kong if is_whole => Ending::Complete,
             Self::Kong => match abi::property(&["response", "code"]).as_deref() {
                 Some(b"499") => Ending::ClientGone,
                 _ => Ending::Complete,
             },
+            // APISIX shows nothing of a request that is over, so whoever broke off is taken for the client.
+            Self::Apisix if is_whole => Ending::Complete,
             Self::Apisix => Ending::ClientGone,
-        }
-    }
-
-    /// Whether a response that ended was the gateway's own.
-    pub(crate) fn is_local_reply(self) -> bool {
-        match self {
-            Self::Envoy => abi::property(&["response", "code_details"])
-                .is_some_and(|details| !details.is_empty() && details != b"via_upstream"),
-            Self::Kong | Self::Apisix => false,
         }
     }
 
@@ -144,5 +131,22 @@ impl Host {
             Self::Apisix if name == state::EVENT => abi::set_property(&["tollgate_event"], value),
             Self::Kong | Self::Apisix => Ok(()),
         }
+    }
+}
+
+/// What Envoy's `response.code_details` say of a stream that is over.
+fn ending_of(details: &str, is_whole: bool) -> Ending {
+    /// The provider was never reached, so it consumed nothing.
+    const UNREACHED: [&str; 3] = ["connection_failure", "connection_timeout", "overflow"];
+    match details {
+        "" | "via_upstream" if is_whole => Ending::Complete,
+        "" | "via_upstream" => Ending::ClientGone,
+        details if details.starts_with("downstream") => Ending::ClientGone,
+        details if UNREACHED.iter().any(|reason| details.contains(reason)) => Ending::LocalReply,
+        // Resets before and in the middle of the answer, and all of the router's timeouts.
+        details if details.starts_with("upstream_") => Ending::UpstreamReset,
+        // Timeouts of the connection manager.
+        "stream_idle_timeout" | "max_duration_timeout" | "request_overall_timeout" => Ending::UpstreamReset,
+        _ => Ending::LocalReply,
     }
 }

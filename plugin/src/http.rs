@@ -8,7 +8,6 @@
 //! Must not know: wire formats, prices, limits.
 
 use crate::abi::{self, Action, Buffer, Headers, LogLevel};
-use crate::host::Host;
 use crate::output;
 use crate::root::Root;
 use crate::store;
@@ -97,7 +96,7 @@ impl Http {
         root.meter.respond(call, &ResponseHead { status, headers });
         root.metrics.note("set_property", host.ask_for_response_body());
         if end_of_stream && host.reports_missing_body() {
-            self.end(root, Ending::Complete);
+            self.end_whole(root);
         }
         Action::Continue
     }
@@ -117,20 +116,20 @@ impl Http {
             }
         }
         if end_of_stream {
-            self.end(root, Ending::Complete);
+            self.end_whole(root);
         }
         Action::Continue
     }
 
     /// With trailers, the body's last piece does not say that it is the last.
     pub(crate) fn on_response_trailers(&mut self, root: &mut Root) -> Action {
-        self.end(root, Ending::Complete);
+        self.end_whole(root);
         Action::Continue
     }
 
     pub(crate) fn on_log(&mut self, root: &mut Root) -> Action {
         if self.call.is_some() {
-            let ending = root.host().ending();
+            let ending = root.host().ending(false);
             self.end(root, ending);
         }
         Action::Continue
@@ -191,14 +190,18 @@ impl Http {
         Action::Pause
     }
 
+    /// The response's end was passed on, be it the provider's or the gateway's own.
+    fn end_whole(&mut self, root: &mut Root) {
+        if self.call.is_some() {
+            let ending = root.host().ending(true);
+            self.end(root, ending);
+        }
+    }
+
     /// The call is over; does nothing when it already was.
     fn end(&mut self, root: &mut Root, ending: Ending) {
         let Some(call) = self.call.take() else { return };
-        let host: Host = root.host();
-        let ending = match ending {
-            Ending::Complete if host.is_local_reply() => Ending::LocalReply,
-            ending => ending,
-        };
+        let host = root.host();
         let mut event = root.meter.end(call, ending, now());
         if host.has_shared_data(root.meter.config().shared_data)
             && let Some((task, charge)) = event.task_charge(now())

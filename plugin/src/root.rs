@@ -49,7 +49,10 @@ impl Root {
                 return;
             }
             Ok(Err(errors)) => errors.iter().map(ToString::to_string).collect(),
-            Err(status) => vec![format!("the gateway does not hand over the configuration (status {})", status.0)],
+            Err(status) => {
+                self.metrics.note::<()>("get_buffer_bytes", Err(status));
+                vec![format!("the gateway does not hand over the configuration (status {})", status.0)]
+            }
         };
         for error in errors {
             abi::log(LogLevel::Critical, &format!("tollgate configuration error, LLM calls are refused: {error}"));

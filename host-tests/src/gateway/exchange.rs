@@ -283,6 +283,8 @@ pub(crate) struct Exchange {
     /// How the stream ends once the response is through.
     pub(crate) ending_when_complete: Ending,
     pub(crate) ending: Ending,
+    /// Why the response is what it is, as Envoy words it.
+    pub(crate) code_details: String,
     pub(crate) trap: Option<String>,
     pub(crate) span: BTreeMap<String, Vec<u8>>,
     pub(crate) fuel: Vec<FuelReading>,
@@ -313,6 +315,7 @@ impl Exchange {
             local_reply_applied: false,
             ending_when_complete: Ending::Complete,
             ending: Ending::Open,
+            code_details: String::new(),
             trap: None,
             span: BTreeMap::new(),
             fuel: Vec::new(),

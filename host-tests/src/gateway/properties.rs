@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{exchange::Exchange, profile::Profile, settings::Settings};
+use super::{exchange::Ending, exchange::Exchange, profile::Profile, settings::Settings};
 
 /// A property as a test states it; each gateway writes it its own way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,6 +166,9 @@ fn envoy(settings: &Settings, exchange: Option<&Exchange>, now_ns: u64, path: &[
             int(i64::try_from(now_ns.saturating_sub(exchange.started_ns)).unwrap_or(i64::MAX))
         }
         (["response", "code"], Some(exchange)) => int(i64::from(exchange.response_status()?)),
+        (["response", "code_details"], Some(exchange)) => {
+            Some(exchange.code_details.clone().into_bytes()).filter(|details| !details.is_empty())
+        }
         (["response", "headers", name], Some(exchange)) => exchange.response.headers.joined(name),
         (["source", "address"], Some(_)) => Some(b"127.0.0.1:40000".to_vec()),
         _ => None,
@@ -181,6 +184,10 @@ fn kong(settings: &Settings, exchange: Option<&Exchange>, path: &[String]) -> Op
         ("request.host", Some(_)) => Some(settings.server_name.split(':').next()?.as_bytes().to_vec()),
         ("request.path", Some(exchange)) => exchange.request.headers.get(":path").map(<[u8]>::to_vec),
         ("request.method", Some(exchange)) => exchange.request.headers.get(":method").map(<[u8]>::to_vec),
+        // nginx's word for a client that left before anything was sent
+        ("response.code", Some(exchange)) if exchange.ending == Ending::ClientGone && !exchange.response.arrived => {
+            Some(b"499".to_vec())
+        }
         ("response.code", Some(exchange)) => Some(exchange.response_status()?.to_string().into_bytes()),
         ("source.address" | "ngx.remote_addr", Some(_)) => Some(b"127.0.0.1".to_vec()),
         (name, Some(exchange)) if name.starts_with("request.headers.") => {

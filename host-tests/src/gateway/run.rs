@@ -62,6 +62,12 @@ impl Filter {
         }
     }
 
+    /// The host functions of module `env` that it imports.
+    #[must_use]
+    pub fn host_functions(&self) -> Vec<&str> {
+        self.module.imports().filter(|import| import.module() == imports::ENV).map(|import| import.name()).collect()
+    }
+
     /// The imports that one gateway cannot link, as [`check_imports`](super::check_imports) finds them for all.
     #[must_use]
     pub fn import_problems(&self, profile: Profile) -> Vec<ImportProblem> {

@@ -3,10 +3,13 @@
 //! Must not know: which filter it is.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "each test file uses a part of it")]
 
+mod calls;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+pub use calls::small_call;
+use serde_json::Value;
 use tollgate_host::agent::Labels;
 use tollgate_host::agent::client::{self, Sent};
 use tollgate_host::envoy::{self, Envoy, Options};
@@ -62,24 +65,6 @@ impl Room {
         let spans = self.collector.wait_for(count, SOON);
         assert_eq!((spans.len(), self.collector.undecodable()), (count, 0), "{spans:#?}");
         spans
-    }
-}
-
-pub fn small_call(dialect: Dialect, stream: bool) -> Value {
-    let question = "How many legs do three spiders and a stool have?";
-    let messages = json!([{"role": "user", "content": question}]);
-    match dialect {
-        Dialect::OpenAiChat => {
-            let mut body = json!({"model": "gpt-4.1-mini", "messages": messages, "stream": stream});
-            if stream {
-                body["stream_options"] = json!({"include_usage": true});
-            }
-            body
-        }
-        Dialect::OpenAiResponses => json!({"model": "gpt-5-mini", "input": question, "stream": stream}),
-        Dialect::Anthropic => {
-            json!({"model": "claude-sonnet-5-5", "max_tokens": 200, "messages": messages, "stream": stream})
-        }
     }
 }
 

@@ -60,7 +60,8 @@ impl Settlement {
             Outcome::UpstreamError if delivered(call).is_none() => None,
             // A request that was not read has no counted input, a response that was not read no counted output.
             _ if call.unmetered.is_some() => call.unmetered.clone(),
-            Outcome::UpstreamReset if call.status.is_none() => Some(Unmetered::NoResponse),
+            // The error status of a reset is the gateway's own.
+            Outcome::UpstreamReset if call.status.is_none_or(|status| status >= 400) => Some(Unmetered::NoResponse),
             Outcome::Complete if delivered(call).is_none() => Some(match arrival {
                 _ if call.status.is_none() => Unmetered::NoResponse,
                 Arrival::Unknown => Unmetered::ResponseUnknown,
@@ -171,6 +172,7 @@ fn outcome(call: &Call, ending: Option<Ending>, arrival: Arrival) -> Outcome {
         (None, _) => Outcome::InFlight,
         (Some(Ending::Denied), _) => Outcome::Denied,
         (Some(Ending::LocalReply), _) => Outcome::LocalReply,
+        (Some(Ending::UpstreamReset), Arrival::Unknown) => Outcome::UpstreamReset,
         _ if is_error => Outcome::UpstreamError,
         (_, Arrival::Whole) => Outcome::Complete,
         (Some(Ending::ClientGone), _) => Outcome::ClientGone,

@@ -196,7 +196,9 @@ impl Runner {
             WhenFull::LetGo => {
                 self.release(id, request);
             }
-            WhenFull::Refuse if request => self.gateway_reply(id, 413, b"Payload Too Large"),
+            WhenFull::Refuse if request => {
+                self.gateway_reply(id, 413, "request_payload_too_large", b"Payload Too Large")
+            }
             WhenFull::Refuse if sent => self.end(id, Ending::Broken("response buffer limit".to_owned())),
             WhenFull::Refuse => {
                 self.edit(id, |exchange| exchange.answer(500, Headers::new(), b"Internal Server Error".to_vec()));

@@ -12,6 +12,7 @@ use crate::gateway::{
 impl Runner {
     /// The client went away.
     pub(crate) fn client_gone(&self, id: u32) {
+        self.explain(id, "downstream_remote_disconnect");
         self.end(id, Ending::ClientGone);
     }
 
@@ -22,15 +23,19 @@ impl Runner {
             return;
         }
         if answered {
+            self.explain(id, "upstream_reset_after_response_started{connection_termination}");
             self.end(id, Ending::UpstreamReset);
         } else {
-            self.gateway_reply(id, self.settings.profile.status_after_upstream_reset(), b"upstream connect error");
+            let status = self.settings.profile.status_after_upstream_reset();
+            let details = "upstream_reset_before_response_started{connection_termination}";
+            self.gateway_reply(id, status, details, b"upstream connect error");
             self.after_all();
         }
     }
 
     /// The test is done with a stream: if it is still open, the client gives up.
     pub(crate) fn give_up(&self, id: u32) {
+        self.explain(id, "downstream_remote_disconnect");
         let stuck =
             self.edit(id, |exchange| exchange.request.paused != Paused::No || exchange.response.paused != Paused::No);
         self.end(id, if stuck { Ending::Hung } else { Ending::ClientGone });
@@ -46,6 +51,7 @@ impl Runner {
             Some((reply, exchange.response.arrived, exchange.response.headers_sent))
         });
         let Some((reply, response_arrived, response_sent)) = reply else { return !self.is_open(id) };
+        self.explain(id, &reply.details);
         let body = [reply.body, profile.local_reply_suffix().into()].concat();
         if !response_arrived {
             self.answer_through_filter(id, reply.status, &reply.headers, &body, Ending::LocalReply);
@@ -71,8 +77,18 @@ impl Runner {
     }
 
     /// The gateway answers by itself; response callbacks run.
-    pub(super) fn gateway_reply(&self, id: u32, status: u32, body: &[u8]) {
+    pub(super) fn gateway_reply(&self, id: u32, status: u32, details: &str, body: &[u8]) {
+        self.explain(id, details);
         self.answer_through_filter(id, status, &Headers::new(), body, Ending::GatewayReply);
+    }
+
+    /// Says why the response is what it is; of a stream that has ended, that stays as it was.
+    fn explain(&self, id: u32, details: &str) {
+        self.edit(id, |exchange| {
+            if exchange.is_open() {
+                details.clone_into(&mut exchange.code_details);
+            }
+        });
     }
 
     fn answer_through_filter(&self, id: u32, status: u32, extra: &Headers, body: &[u8], ending: Ending) {

@@ -130,7 +130,7 @@ impl Runner {
                 self.rebuild();
             }
             if self.attach(id) {
-                self.gateway_reply(id, status, b"");
+                self.gateway_reply(id, status, "", b"");
             }
         } else {
             self.edit(id, |exchange| exchange.answer(status, Headers::new(), Vec::new()));
@@ -207,6 +207,7 @@ impl Runner {
             if start {
                 exchange.response.headers = head.headers;
                 exchange.response.arrived = true;
+                exchange.code_details = "via_upstream".to_owned();
                 exchange.response.end_arrived = head.end_of_stream;
                 exchange.response.headers_only = head.end_of_stream;
             }

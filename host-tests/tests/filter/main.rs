@@ -1,0 +1,18 @@
+//! The real filter in the wasmtime gateway, under all three profiles.
+//!
+//! Exchanges come from the provider stand-in ([`support::exchanges`]), so a test holds the filter's event against the
+//! native core's for the same bytes, and looks at what reached the client, the upstream, the log and the metrics.
+
+mod attribution;
+mod bodies;
+mod configuration;
+mod denial;
+mod endings;
+mod event;
+mod faults;
+mod hostile;
+mod memory;
+mod spans;
+mod strangers;
+mod support;
+mod untouched;
