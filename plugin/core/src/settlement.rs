@@ -401,7 +401,9 @@ fn quote<'b>(call: &Call, answer: &Answer, part: &UsagePart, prices: &'b PriceBo
         speed: answer.speed.as_deref().or(call.asked.speed.as_deref()),
         inference_geo: answer.inference_geo.as_deref().or(call.route.region),
     };
-    let lookup = |model| Lookup { provider: call.route.provider.as_deref(), model, at: call.opened, terms };
+    // Vercel's gateway takes the list prices of whoever made the model.
+    let provider = call.route.provider.as_deref().filter(|provider| *provider != "vercel");
+    let lookup = |model| Lookup { provider, model, at: call.opened, terms };
     if let Some(own) = &part.model {
         return prices.quote(&lookup(own));
     }

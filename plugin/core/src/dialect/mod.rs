@@ -183,8 +183,12 @@ impl Route {
     /// The route of a request by its method, path and host; `None` for traffic that is no LLM call.
     #[must_use]
     pub fn detect(method: &str, path: &str, host: &str) -> Option<Self> {
-        let dialect = Dialect::of_path(method, path)?;
         let provider = provider_of_host(host).map(Cow::Borrowed);
+        let dialect = Dialect::of_path(method, path).or_else(|| {
+            // Too general a path to mean an LLM call at a host that is not known to serve any (DeepSeek's is).
+            let is_responses = method.eq_ignore_ascii_case("POST") && path == "/responses";
+            (is_responses && provider.is_some()).then_some(Dialect::OpenaiResponses)
+        })?;
         Some(Self { dialect, operation: dialect.operation(), provider, region: region_of_host(host) })
     }
 }
