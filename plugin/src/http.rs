@@ -89,6 +89,11 @@ impl Http {
     pub(crate) fn on_response_headers(&mut self, root: &mut Root, end_of_stream: bool) -> Action {
         let Some(call) = &mut self.call else { return Action::Continue };
         let host = root.host();
+        if !self.is_admitted && !host.reports_missing_body() {
+            // It is answered, and no body was shown: there was none. To refuse it now would be too late.
+            self.is_admitted = true;
+            _ = root.meter.admit(call, Body::Whole(&[]));
+        }
         let pairs = root.metrics.note("get_header_map_pairs", abi::header_pairs(Headers::Response)).unwrap_or_default();
         let pairs = abi::pairs(&pairs);
         let headers = head::Headers::new(&pairs);

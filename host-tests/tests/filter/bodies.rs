@@ -97,7 +97,9 @@ fn a_call_without_any_body_is_an_event_too() {
         stream.respond(ResponseHead::json(400, 2)).response_body("{}", true);
         let outcome = stream.finish();
         assert_eq!((outcome.status(), outcome.trap.as_ref(), events_logged(&gateway)), (400, None, 1), "{profile:?}");
-        assert_eq!(event(profile, &outcome)["outcome"], "upstream_error", "{profile:?}");
+        let event = event(profile, &outcome);
+        assert_eq!(event["outcome"], "upstream_error", "{profile:?}");
+        assert_eq!(event["unmetered_reason"], "request_malformed", "{profile:?}");
     }
 }
 
