@@ -6,6 +6,7 @@
 //! Must not know: prices, limits, gateways.
 
 mod anthropic;
+mod include_usage;
 mod object;
 mod openai;
 mod openai_chat;
@@ -123,6 +124,18 @@ impl Dialect {
             false if object::is_json(json) => Err(RequestError::NotAnObject),
             false => Err(RequestError::NotJson),
         }
+    }
+
+    /// Whether streams in this dialect state usage only when the request asks for it.
+    #[must_use]
+    pub const fn must_ask_for_usage(self) -> bool {
+        matches!(self, Self::OpenaiChat)
+    }
+
+    /// A request that asks for the usage of its stream, otherwise the same byte for byte; `None` where it asks already.
+    #[must_use]
+    pub fn asking_for_usage(self, body: &[u8]) -> Option<Vec<u8>> {
+        include_usage::ask(std::str::from_utf8(body).ok()?).map(String::into_bytes)
     }
 
     /// Calls `piece` with everything in an element that consumes tokens.
