@@ -95,8 +95,10 @@ impl Config {
             return None;
         }
         let dialect = rule.dialect.or(detected.as_ref().map(|route| route.dialect))?;
-        let provider = rule.provider.clone().map(Cow::Owned).or_else(|| detected.and_then(|route| route.provider));
-        Some(Route { dialect, operation: dialect.operation(), provider, region: region_of_host(head.host) })
+        let operation = dialect.operation();
+        let (found, model, stream) = detected.map_or_else(Default::default, |it| (it.provider, it.model, it.stream));
+        let provider = rule.provider.clone().map(Cow::Owned).or(found);
+        Some(Route { dialect, operation, provider, region: region_of_host(head.host), model, stream })
     }
 }
 
