@@ -134,7 +134,8 @@ fn anthropic(stated: &[&Value]) -> Option<Usage> {
 fn bedrock(usage: &Value, cache: &str, [input, output]: [&str; 2]) -> Usage {
     let count = |name: &str| usage[name].as_u64().unwrap_or(0);
     let details = usage["cacheDetails"].as_array().into_iter().flatten();
-    let long = details.filter(|detail| detail["ttl"] == "1h").map(|detail| detail["inputTokens"].as_u64().unwrap()).sum();
+    let long =
+        details.filter(|detail| detail["ttl"] == "1h").map(|detail| detail["inputTokens"].as_u64().unwrap()).sum();
     let mut buckets = Usage::default();
     buckets.set(Bucket::InputUncached, count(input));
     buckets.set(Bucket::Output, count(output));

@@ -370,6 +370,8 @@ mod tests {
         let head = |host, path| RequestHead { method: "POST", path, host, ..RequestHead::default() };
         let route = config.route(&head("a.internal:8080", "/llm/x")).expect("a route");
         assert_eq!((route.dialect, route.provider.as_deref()), (Dialect::AnthropicMessages, Some("aws.bedrock")));
+        let route = config.route(&head("a.internal", "/llm/model/m%3A0/converse-stream")).expect("a route");
+        assert_eq!((route.model.as_deref(), route.stream), (Some("m:0"), Some(true)));
         assert_eq!(config.route(&head("b", "/v1/chat/completions")), None);
         assert_eq!(config.route(&head("b", "/v1/models")), None);
     }

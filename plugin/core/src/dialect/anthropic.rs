@@ -418,7 +418,6 @@ impl Visit<Field> for Response {
     }
 
     fn exception(&mut self, kind: &str) {
-        self.answer.fails();
-        self.answer.error_type(Value::Text(kind));
+        self.answer.fails_with(kind);
     }
 }

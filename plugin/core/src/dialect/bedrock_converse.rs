@@ -66,11 +66,13 @@ pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piec
 fn read_block<'a>(block: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
     members(block.get(), |key, value| match &*key {
         "text" => string(value).into_iter().for_each(|text| piece(Piece::Text(text))),
-        "toolUse" => _ = members(value.get(), |key, value| match &*key {
-            "name" => string(value).into_iter().for_each(|text| piece(Piece::Text(text))),
-            "input" => piece(Piece::Text(Cow::Borrowed(value.get()))),
-            _ => {}
-        }),
+        "toolUse" => {
+            _ = members(value.get(), |key, value| match &*key {
+                "name" => string(value).into_iter().for_each(|text| piece(Piece::Text(text))),
+                "input" => piece(Piece::Text(Cow::Borrowed(value.get()))),
+                _ => {}
+            })
+        }
         "toolResult" => {
             let content = member(value.get(), "content");
             content.into_iter().for_each(|content| _ = items(content.get(), |block| read_result(block, piece)));
@@ -186,11 +188,7 @@ const SHAPE: Node<Field> = path(
         object("usage", Field::Usage, COUNTS),
         path("serviceTier", Field::Other, &[value("type", Field::ServiceTier)]),
         path("performanceConfig", Field::Other, &[value("latency", Field::Latency)]),
-        path(
-            "trace",
-            Field::Other,
-            &[path("promptRouter", Field::Other, &[value("invokedModelId", Field::Model)])],
-        ),
+        path("trace", Field::Other, &[path("promptRouter", Field::Other, &[value("invokedModelId", Field::Model)])]),
     ],
 );
 
@@ -267,7 +265,7 @@ impl Wire for Response {
         }
         // `ValidationException:http://...`
         if let Some(kind) = head.headers.get(header::ERROR_TYPE).and_then(|kind| kind.split(':').next()) {
-            self.exception(kind);
+            self.answer.fails_with(kind);
         }
     }
 
@@ -354,7 +352,6 @@ impl Visit<Field> for Response {
     }
 
     fn exception(&mut self, kind: &str) {
-        self.answer.fails();
-        self.answer.error_type(Value::Text(kind));
+        self.answer.fails_with(kind);
     }
 }

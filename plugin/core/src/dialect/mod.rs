@@ -64,13 +64,8 @@ pub struct Route {
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 5] = [
-        Self::OpenaiChat,
-        Self::OpenaiResponses,
-        Self::AnthropicMessages,
-        Self::BedrockConverse,
-        Self::BedrockInvoke,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::OpenaiChat, Self::OpenaiResponses, Self::AnthropicMessages, Self::BedrockConverse, Self::BedrockInvoke];
 
     /// The name used in events, metrics and the configuration.
     #[must_use]
@@ -391,6 +386,12 @@ impl Answer {
     /// Notes that the provider reports an error.
     fn fails(&mut self) {
         self.error.get_or_insert_default();
+    }
+
+    /// Notes that the provider reports an error of this type.
+    fn fails_with(&mut self, kind: &str) {
+        self.fails();
+        self.error_type(Value::Text(kind));
     }
 
     /// Notes an error's type.

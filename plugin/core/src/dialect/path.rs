@@ -136,10 +136,25 @@ mod tests {
         let (converse, invoke) = (Dialect::BedrockConverse, Dialect::BedrockInvoke);
         let vertex = "/v1/projects/p/locations/l/publishers/anthropic/models/claude-x@20260801";
         for (path, dialect, model, stream) in [
-            ("/model/us.amazon.nova-lite-v1%3A0/converse".to_owned(), converse, "us.amazon.nova-lite-v1:0", Some(false)),
-            ("/aws/model/amazon.nova-lite-v1:0/converse-stream/".to_owned(), converse, "amazon.nova-lite-v1:0", Some(true)),
+            (
+                "/model/us.amazon.nova-lite-v1%3A0/converse".to_owned(),
+                converse,
+                "us.amazon.nova-lite-v1:0",
+                Some(false),
+            ),
+            (
+                "/aws/model/amazon.nova-lite-v1:0/converse-stream/".to_owned(),
+                converse,
+                "amazon.nova-lite-v1:0",
+                Some(true),
+            ),
             ("/model/a%2fb%zz%4/invoke?x=/converse".to_owned(), invoke, "a/b%zz%4", Some(false)),
-            ("/model/arn:aws:bedrock:r:1:p/x/invoke-with-response-stream".to_owned(), invoke, "arn:aws:bedrock:r:1:p/x", Some(true)),
+            (
+                "/model/arn:aws:bedrock:r:1:p/x/invoke-with-response-stream".to_owned(),
+                invoke,
+                "arn:aws:bedrock:r:1:p/x",
+                Some(true),
+            ),
             (format!("{vertex}:rawPredict"), Dialect::AnthropicMessages, "claude-x@20260801", None),
             (format!("{vertex}:streamRawPredict"), Dialect::AnthropicMessages, "claude-x@20260801", Some(true)),
         ] {

@@ -40,9 +40,9 @@ impl<'a> Headers<'a> {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a str> {
         let mut rest = self.0;
-        while let Some((found, kind, value, after)) = header(rest) {
-            if kind == STRING && found == name.as_bytes() {
-                return std::str::from_utf8(value).ok();
+        while let Some((header, after)) = Header::first(rest) {
+            if header.kind == STRING && header.name == name.as_bytes() {
+                return std::str::from_utf8(header.value).ok();
             }
             rest = after;
         }
@@ -50,30 +50,38 @@ impl<'a> Headers<'a> {
     }
 }
 
+struct Header<'a> {
+    name: &'a [u8],
+    kind: u8,
+    value: &'a [u8],
+}
+
 /// The type of headers that are strings.
 const STRING: u8 = 7;
 
-/// Name, type and value of the first header, and what follows it.
-fn header(bytes: &[u8]) -> Option<(&[u8], u8, &[u8], &[u8])> {
-    let (length, rest) = bytes.split_first()?;
-    let (name, rest) = rest.split_at_checked(usize::from(*length))?;
-    let (kind, rest) = rest.split_first()?;
-    let (size, rest) = match kind {
-        // True and false have no value.
-        0 | 1 => (0, rest),
-        2 => (1, rest),
-        3 => (2, rest),
-        4 => (4, rest),
-        5 | 8 => (8, rest),
-        9 => (16, rest),
-        6 | 7 => {
-            let (size, rest) = rest.split_first_chunk()?;
-            (usize::from(u16::from_be_bytes(*size)), rest)
-        }
-        _ => return None,
-    };
-    let (value, rest) = rest.split_at_checked(size)?;
-    Some((name, *kind, value, rest))
+impl<'a> Header<'a> {
+    /// The first header, and what follows it.
+    fn first(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (length, rest) = bytes.split_first()?;
+        let (name, rest) = rest.split_at_checked(usize::from(*length))?;
+        let (&kind, rest) = rest.split_first()?;
+        let (size, rest) = match kind {
+            // True and false have no value.
+            0 | 1 => (0, rest),
+            2 => (1, rest),
+            3 => (2, rest),
+            4 => (4, rest),
+            5 | 8 => (8, rest),
+            9 => (16, rest),
+            6 | STRING => {
+                let (size, rest) = rest.split_first_chunk()?;
+                (usize::from(u16::from_be_bytes(*size)), rest)
+            }
+            _ => return None,
+        };
+        let (value, rest) = rest.split_at_checked(size)?;
+        Some((Self { name, kind, value }, rest))
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -225,6 +233,7 @@ fn checksum(crc: u32, bytes: &[u8]) -> u32 {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test may overflow as it may panic")]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -263,8 +272,16 @@ mod tests {
     /// A message with a header of every type, written from the definition of the format.
     fn encode(event: &str, payload: &[u8]) -> Vec<u8> {
         let mut headers = Vec::new();
-        let values: [(u8, &[u8]); 8] =
-            [(0, b""), (1, b""), (2, b"a"), (3, b"ab"), (4, b"abcd"), (5, b"abcdefgh"), (8, b"abcdefgh"), (9, &[7; 16])];
+        let values: [(u8, &[u8]); 8] = [
+            (0, b""),
+            (1, b""),
+            (2, b"a"),
+            (3, b"ab"),
+            (4, b"abcd"),
+            (5, b"abcdefgh"),
+            (8, b"abcdefgh"),
+            (9, &[7; 16]),
+        ];
         for (kind, value) in values {
             headers.extend([&[1, b'x', kind][..], value].concat());
         }
@@ -313,7 +330,8 @@ mod tests {
 
     #[test]
     fn lengths_that_no_message_has_break_the_stream() {
-        for (total, headers) in [(15_u32, 0_u32), (20, 5), (u32::MAX, 0), (0x0100_0000, 0), (0x00FF_FFFF, 0x0002_0001)] {
+        for (total, headers) in [(15_u32, 0_u32), (20, 5), (u32::MAX, 0), (0x0100_0000, 0), (0x00FF_FFFF, 0x0002_0001)]
+        {
             let mut prelude = [total.to_be_bytes(), headers.to_be_bytes()].concat();
             prelude.extend(crc(&prelude).to_be_bytes());
             assert_eq!(frame([&*prelude]).1, State::Broken, "{total} {headers}");
