@@ -195,7 +195,7 @@ impl Meter {
             Some(coding) if !coding.eq_ignore_ascii_case("identity") => {
                 call.unmetered = Some(Unmetered::ResponseEncoded);
             }
-            _ => call.reader = Some(call.route.dialect.response_reader()),
+            _ => call.reader.insert(call.route.dialect.response_reader()).head(head),
         }
         // Only streams have the chunk; anything else must pass as it comes.
         let is_stream = head.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
@@ -366,12 +366,18 @@ impl Meter {
 
 impl Call {
     fn new(id: String, opened: Timestamp, route: Route, attribution: Attribution) -> Self {
+        // As far as the path tells, should the body stay unread.
+        let asked = Asked {
+            model: route.model.as_deref().map(bounded),
+            stream: route.stream.unwrap_or_default(),
+            ..Asked::default()
+        };
         Self {
             id,
             opened,
             route,
             attribution,
-            asked: Asked::default(),
+            asked,
             prompt: Prompt::default(),
             findings: Vec::new(),
             status: None,
@@ -429,7 +435,7 @@ impl Call {
 
     fn request_of<'a>(&self, body: Body<'a>) -> Result<Request<'a>, (Unmetered, String)> {
         match body {
-            Body::Whole(bytes) => self.route.dialect.read_request(bytes).map_err(|error| {
+            Body::Whole(bytes) => self.route.read_request(bytes).map_err(|error| {
                 let reason = match error {
                     RequestError::TooManyParts => Unmetered::RequestTooLarge,
                     _ => Unmetered::RequestMalformed,

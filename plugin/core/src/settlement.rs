@@ -393,7 +393,8 @@ impl Bill {
     }
 }
 
-/// The prices of a part: by the model it names and no other, else by the one that answered, else the one asked for.
+/// The prices of a part: by the model it names and no other, else by the one that answered, else the one asked for;
+/// the other way round where the dialect says so.
 fn quote<'b>(call: &Call, answer: &Answer, part: &UsagePart, prices: &'b PriceBook) -> Result<Quote<'b>, Unpriced> {
     let terms = Terms {
         service_tier: answer.service_tier.as_deref().or(call.asked.service_tier.as_deref()),
@@ -407,11 +408,13 @@ fn quote<'b>(call: &Call, answer: &Answer, part: &UsagePart, prices: &'b PriceBo
     if let Some(own) = &part.model {
         return prices.quote(&lookup(own));
     }
-    match (answer.model.as_deref(), call.asked.model.as_deref()) {
-        (Some(answered), Some(asked)) => {
-            prices.quote(&lookup(answered)).or_else(|unpriced| prices.quote(&lookup(asked)).map_err(|_| unpriced))
+    let (answered, asked) = (answer.model.as_deref(), call.asked.model.as_deref());
+    let (first, second) = if call.route.dialect.is_priced_as_asked() { (asked, answered) } else { (answered, asked) };
+    match (first, second) {
+        (Some(first), Some(second)) => {
+            prices.quote(&lookup(first)).or_else(|unpriced| prices.quote(&lookup(second)).map_err(|_| unpriced))
         }
-        (answered, asked) => prices.quote(&lookup(answered.or(asked).unwrap_or_default())),
+        (first, second) => prices.quote(&lookup(first.or(second).unwrap_or_default())),
     }
 }
 

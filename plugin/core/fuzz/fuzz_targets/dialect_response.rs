@@ -8,7 +8,8 @@ use tollgate_core::head::{RequestHead, ResponseHead};
 use tollgate_core::meter::{Body, Ending, Meter};
 use tollgate_core::time::Timestamp;
 
-const PATHS: [&str; 3] = ["/v1/chat/completions", "/v1/responses", "/v1/messages"];
+const PATHS: [&str; 5] =
+    ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/model/m/converse-stream", "/model/m/invoke"];
 const REQUEST: &[u8] = br#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"hello"}],"input":"hello"}"#;
 
 fn event<'a>(path: &str, pieces: impl IntoIterator<Item = &'a [u8]>) -> Event {

@@ -97,8 +97,10 @@ impl Config {
             return None;
         }
         let dialect = rule.dialect.or(detected.as_ref().map(|route| route.dialect))?;
-        let provider = rule.provider.clone().map(Cow::Owned).or_else(|| detected.and_then(|route| route.provider));
-        Some(Route { dialect, operation: dialect.operation(), provider, region: region_of_host(head.host) })
+        let operation = dialect.operation();
+        let (found, model, stream) = detected.map_or_else(Default::default, |it| (it.provider, it.model, it.stream));
+        let provider = rule.provider.clone().map(Cow::Owned).or(found);
+        Some(Route { dialect, operation, provider, region: region_of_host(head.host), model, stream })
     }
 }
 
@@ -371,6 +373,8 @@ mod tests {
         let head = |host, path| RequestHead { method: "POST", path, host, ..RequestHead::default() };
         let route = config.route(&head("a.internal:8080", "/llm/x")).expect("a route");
         assert_eq!((route.dialect, route.provider.as_deref()), (Dialect::AnthropicMessages, Some("aws.bedrock")));
+        let route = config.route(&head("a.internal", "/llm/model/m%3A0/converse-stream")).expect("a route");
+        assert_eq!((route.model.as_deref(), route.stream), (Some("m:0"), Some(true)));
         assert_eq!(config.route(&head("b", "/v1/chat/completions")), None);
         assert_eq!(config.route(&head("b", "/v1/models")), None);
     }

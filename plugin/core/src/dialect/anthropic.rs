@@ -8,16 +8,22 @@
 //! Must not know: prices; how other dialects count.
 #![deny(clippy::arithmetic_side_effects)]
 
+use super::blocks::{Sections, Style};
 use super::object::{boolean, count, items, member, members, string};
-use super::{Answer, Request, UsagePart, Wire, collect, note, object, path, text, value};
+use super::{Answer, Request, UsagePart, Wire, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
-use crate::prompt::{Component, Element, Kind, Piece};
+use crate::prompt::{Element, Kind, Piece};
 use crate::usage::{Bucket, Usage};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
+const STYLE: Style = Style {
+    tool_name: |tool| member(tool.get(), "name").and_then(string),
+    is_result: |block| member(block.get(), "type").and_then(string).as_deref() == Some("tool_result"),
+};
+
 pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
-    let (mut system, mut tools, mut messages) = (None, None, None);
+    let mut sections = Sections::default();
     let is_object = members(json, |key, value| match &*key {
         "model" => request.model = string(value),
         "stream" => request.stream = boolean(value).unwrap_or(false),
@@ -25,57 +31,13 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
         "metadata" => request.end_user = member(value.get(), "user_id").and_then(string),
         "speed" => request.speed = string(value),
         "service_tier" => request.service_tier = string(value),
-        "system" => system = Some(value),
-        "tools" => tools = Some(value),
-        "messages" => messages = Some(value),
+        "system" => sections.system = Some(value),
+        "tools" => sections.tools = Some(value),
+        "messages" => sections.messages = Some(value),
         _ => {}
     });
-    // The order in which the provider caches: tools, system, messages.
-    let tools = collect(tools, |tool, elements| {
-        let name = member(tool.get(), "name").and_then(string);
-        elements.push(Element { component: Component::Tools, kind: Kind::Tool, name, raw: tool });
-    });
-    request.extend(tools.unwrap_or_default());
-    let block = |raw| Element { component: Component::System, kind: Kind::Message, name: None, raw };
-    let system = system.filter(|raw| raw.get() != "null");
-    let blocks = collect(system, |raw, elements| elements.push(block(raw)));
-    request.extend(blocks.or_else(|| Some(vec![block(system?)])).unwrap_or_default());
-    let mut conversation = collect(messages, cut).unwrap_or_default();
-    Element::mark_user(&mut conversation);
-    request.extend(conversation);
+    sections.read(STYLE, request);
     is_object
-}
-
-/// Cuts a message into elements: one, but for a message of the user that mixes tool results with words of their own,
-/// which is cut into its blocks. Tool results are a tool's, not the user's.
-fn cut<'a>(message: &'a RawValue, elements: &mut Vec<Element<'a>>) {
-    let (mut role, mut content) = (None, None);
-    members(message.get(), |key, value| match &*key {
-        "role" => role = string(value),
-        "content" => content = Some(value),
-        _ => {}
-    });
-    let element = |component, kind, raw| Element { component, kind, name: None, raw };
-    match role.as_deref() {
-        Some("system") => elements.push(element(Component::System, Kind::Message, message)),
-        Some("user") => {
-            let user = |raw| element(Component::User, Kind::Message, raw);
-            let result = |raw| element(Component::History, Kind::ToolResult, raw);
-            let is_result =
-                |block: &RawValue| member(block.get(), "type").and_then(string).as_deref() == Some("tool_result");
-            let blocks = collect(content, |block, blocks| {
-                blocks.push(if is_result(block) { result(block) } else { user(block) });
-            })
-            .unwrap_or_default();
-            let results = blocks.iter().filter(|block| block.kind == Kind::ToolResult).count();
-            match results {
-                0 => elements.push(user(message)),
-                all if all == blocks.len() => elements.push(result(message)),
-                _ => elements.extend(blocks),
-            }
-        }
-        _ => elements.push(element(Component::History, Kind::Message, message)),
-    }
 }
 
 pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
@@ -453,5 +415,9 @@ impl Visit<Field> for Response {
 
     fn text(&mut self, _field: Field, fragment: &[u8]) {
         self.answer.delivered.push(fragment);
+    }
+
+    fn exception(&mut self, kind: &str) {
+        self.answer.fails_with(kind);
     }
 }

@@ -6,14 +6,19 @@
 //! Must not know: prices, limits, gateways.
 
 mod anthropic;
+mod bedrock_converse;
+mod bedrock_invoke;
+mod blocks;
 mod include_usage;
 mod object;
 mod openai;
 mod openai_chat;
 mod openai_responses;
+mod path;
 
 use crate::frame::json::{Node, Value, Visit};
 use crate::frame::{Documents, Wellformedness};
+use crate::head::ResponseHead;
 use crate::money::Usd;
 use crate::prompt::{Element, Piece};
 use crate::usage::Usage;
@@ -29,6 +34,10 @@ pub enum Dialect {
     OpenaiResponses,
     /// Anthropic Messages, `/v1/messages`.
     AnthropicMessages,
+    /// Amazon Bedrock Converse and ConverseStream, `/model/M/converse`.
+    BedrockConverse,
+    /// Amazon Bedrock Invoke and its stream, `/model/M/invoke`: the formats of the models' makers.
+    BedrockInvoke,
 }
 
 /// What a call does, by the names of OTel's `gen_ai.operation.name`.
@@ -49,11 +58,16 @@ pub struct Route {
     pub provider: Option<Cow<'static, str>>,
     /// The region that the host binds inference to, where it does.
     pub region: Option<&'static str>,
+    /// The model, where the path names it.
+    pub model: Option<String>,
+    /// Whether the answer is streamed, where the path tells.
+    pub stream: Option<bool>,
 }
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 3] = [Self::OpenaiChat, Self::OpenaiResponses, Self::AnthropicMessages];
+    pub const ALL: [Self; 5] =
+        [Self::OpenaiChat, Self::OpenaiResponses, Self::AnthropicMessages, Self::BedrockConverse, Self::BedrockInvoke];
 
     /// The name used in events, metrics and the configuration.
     #[must_use]
@@ -62,6 +76,8 @@ impl Dialect {
             Self::OpenaiChat => "openai_chat",
             Self::OpenaiResponses => "openai_responses",
             Self::AnthropicMessages => "anthropic_messages",
+            Self::BedrockConverse => "bedrock_converse",
+            Self::BedrockInvoke => "bedrock_invoke",
         }
     }
 
@@ -71,6 +87,7 @@ impl Dialect {
         match self {
             Self::OpenaiChat | Self::OpenaiResponses => "openai",
             Self::AnthropicMessages => "anthropic",
+            Self::BedrockConverse | Self::BedrockInvoke => "aws.bedrock",
         }
     }
 
@@ -78,28 +95,19 @@ impl Dialect {
     #[must_use]
     pub const fn operation(self) -> Operation {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses | Self::AnthropicMessages => Operation::Chat,
+            Self::OpenaiChat
+            | Self::OpenaiResponses
+            | Self::AnthropicMessages
+            | Self::BedrockConverse
+            | Self::BedrockInvoke => Operation::Chat,
         }
     }
 
-    /// The dialect of a request that creates something billed; `None` for all other traffic.
-    ///
-    /// Paths end alike whatever a gateway or a cloud puts in front of them (`/openai/deployments/D/...`).
+    /// The name that is asked for says more about the price than the one that answers: it tells an inference profile
+    /// (`global.`, `us.`) from the model behind it.
     #[must_use]
-    pub fn of_path(method: &str, path: &str) -> Option<Self> {
-        if !method.eq_ignore_ascii_case("POST") {
-            return None;
-        }
-        let path = path.split(['?', '#']).next().unwrap_or(path).trim_end_matches('/');
-        [
-            ("/chat/completions", Self::OpenaiChat),
-            ("/v1/responses", Self::OpenaiResponses),
-            ("/v1/responses/compact", Self::OpenaiResponses),
-            ("/openai/responses", Self::OpenaiResponses),
-            ("/v1/messages", Self::AnthropicMessages),
-        ]
-        .into_iter()
-        .find_map(|(ending, dialect)| path.ends_with(ending).then_some(dialect))
+    pub(crate) const fn is_priced_as_asked(self) -> bool {
+        matches!(self, Self::BedrockConverse | Self::BedrockInvoke)
     }
 
     /// Reads a request body.
@@ -117,6 +125,8 @@ impl Dialect {
             Self::OpenaiChat => openai_chat::read_request(json, &mut request),
             Self::OpenaiResponses => openai_responses::read_request(json, &mut request),
             Self::AnthropicMessages => anthropic::read_request(json, &mut request),
+            Self::BedrockConverse => bedrock_converse::read_request(json, &mut request),
+            Self::BedrockInvoke => bedrock_invoke::read_request(json, &mut request),
         };
         match is_object {
             true if request.elements.len() >= ELEMENTS_MAX => Err(RequestError::TooManyParts),
@@ -144,6 +154,8 @@ impl Dialect {
             Self::OpenaiChat => openai_chat::read_element(element, piece),
             Self::OpenaiResponses => openai_responses::read_element(element, piece),
             Self::AnthropicMessages => anthropic::read_element(element, piece),
+            Self::BedrockConverse => bedrock_converse::read_element(element, piece),
+            Self::BedrockInvoke => bedrock_invoke::read_element(element, piece),
         }
     }
 
@@ -153,7 +165,7 @@ impl Dialect {
         match self {
             Self::OpenaiChat | Self::OpenaiResponses => openai::priming(model),
             // Part of what the tokenizer's ratio was measured on.
-            Self::AnthropicMessages => 0,
+            Self::AnthropicMessages | Self::BedrockConverse | Self::BedrockInvoke => 0,
         }
     }
 
@@ -167,6 +179,10 @@ impl Dialect {
             Self::AnthropicMessages => {
                 serde_json::json!({"type": "error", "error": {"type": kind, "message": message}})
             }
+            Self::BedrockConverse | Self::BedrockInvoke => {
+                let kind = if kind == "rate_limit_error" { "ThrottlingException" } else { "ValidationException" };
+                serde_json::json!({"__type": kind, "message": message})
+            }
         };
         body.to_string()
     }
@@ -178,6 +194,8 @@ impl Dialect {
             Self::OpenaiChat => Reader::<openai_chat::Response>::boxed(),
             Self::OpenaiResponses => Reader::<openai_responses::Response>::boxed(),
             Self::AnthropicMessages => Reader::<anthropic::Response>::boxed(),
+            Self::BedrockConverse => Reader::<bedrock_converse::Response>::boxed(),
+            Self::BedrockInvoke => bedrock_invoke::Response::boxed(),
         }
     }
 }
@@ -196,13 +214,26 @@ impl Route {
     /// The route of a request by its method, path and host; `None` for traffic that is no LLM call.
     #[must_use]
     pub fn detect(method: &str, path: &str, host: &str) -> Option<Self> {
-        let provider = provider_of_host(host).map(Cow::Borrowed);
-        let dialect = Dialect::of_path(method, path).or_else(|| {
+        let known = provider_of_host(host);
+        let endpoint = path::endpoint(method, path).or_else(|| {
             // Too general a path to mean an LLM call at a host that is not known to serve any (DeepSeek's is).
-            let is_responses = method.eq_ignore_ascii_case("POST") && path == "/responses";
-            (is_responses && provider.is_some()).then_some(Dialect::OpenaiResponses)
-        })?;
-        Some(Self { dialect, operation: dialect.operation(), provider, region: region_of_host(host) })
+            known.filter(|_| path == "/responses")?;
+            path::endpoint(method, "/v1/responses")
+        });
+        let path::Endpoint { dialect, operation, model, stream, provider } = endpoint?;
+        let provider = known.or(provider).map(Cow::Borrowed);
+        Some(Self { dialect, operation, provider, region: region_of_host(host), model, stream })
+    }
+
+    /// Reads a request body; what the path says outranks it.
+    ///
+    /// # Errors
+    /// [`RequestError`] when the body is not one JSON object.
+    pub fn read_request<'a>(&self, body: &'a [u8]) -> Result<Request<'a>, RequestError> {
+        let mut request = self.dialect.read_request(body)?;
+        request.model = self.model.clone().map(Cow::Owned).or(request.model);
+        request.stream = self.stream.unwrap_or(request.stream);
+        Ok(request)
     }
 }
 
@@ -218,6 +249,17 @@ pub(crate) fn region_of_host(host: &str) -> Option<&'static str> {
 /// The provider that serves a host (OTel `gen_ai.provider.name`); `None` for a host nobody is known to own.
 fn provider_of_host(host: &str) -> Option<&'static str> {
     let host = host.split(':').next().unwrap_or(host).to_ascii_lowercase();
+    // Behind the service come region and, for private links, more: `bedrock-runtime.us-east-1.amazonaws.com`.
+    let is_amazon = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].iter().any(|end| host.ends_with(end));
+    let is_bedrock = |label| ["bedrock-runtime", "bedrock-runtime-fips", "bedrock-mantle"].contains(&label);
+    if is_amazon && host.split('.').any(is_bedrock) {
+        return Some("aws.bedrock");
+    }
+    // `us-east5-aiplatform`, `aiplatform`, `aiplatform.eu.rep`.
+    let google = host.strip_suffix(".googleapis.com").and_then(|rest| rest.split('.').next());
+    if google.is_some_and(|label| label == "aiplatform" || label.ends_with("-aiplatform")) {
+        return Some("gcp.vertex_ai");
+    }
     [
         ("api.openai.com", "openai"),
         ("api.anthropic.com", "anthropic"),
@@ -367,6 +409,12 @@ impl Answer {
         self.error.get_or_insert_default();
     }
 
+    /// Notes that the provider reports an error of this type.
+    fn fails_with(&mut self, kind: &str) {
+        self.fails();
+        self.error_type(Value::Text(kind));
+    }
+
     /// Notes an error's type.
     fn error_type(&mut self, value: Value<'_>) {
         if let Some(error) = &mut self.error {
@@ -452,6 +500,8 @@ impl Delivered {
 
 /// Reads a response in pieces of any size.
 pub trait ResponseReader {
+    /// The head, which comes before the body.
+    fn head(&mut self, head: &ResponseHead<'_>);
     /// Reads the next piece of the body.
     fn feed(&mut self, bytes: &[u8]);
     /// The body ends, or is taken as it is.
@@ -462,8 +512,10 @@ pub trait ResponseReader {
     fn statements(&self) -> u64;
     /// The usage reported so far, by model; `None` while the provider reported nothing.
     fn usage(&self) -> Option<Vec<UsagePart>>;
-    /// What the provider says that the call costs, where it does.
-    fn cost(&self) -> Option<Usd>;
+    /// What the provider says that the call costs; most say nothing.
+    fn cost(&self) -> Option<Usd> {
+        None
+    }
 }
 
 /// The response side of one dialect: collects what the shape reports.
@@ -471,6 +523,7 @@ trait Wire: Default + Visit<Self::Field> + 'static {
     type Field: Copy + 'static;
     const SHAPE: &'static Node<Self::Field>;
 
+    fn head(&mut self, _head: &ResponseHead<'_>) {}
     fn answer(&self) -> &Answer;
     fn statements(&self) -> u64;
     fn usage(&self) -> Option<Vec<UsagePart>>;
@@ -489,9 +542,18 @@ impl<W: Wire> Reader<W> {
     fn boxed() -> Box<dyn ResponseReader> {
         Box::new(Self { documents: Documents::new(W::SHAPE), wire: W::default() })
     }
+
+    /// A reader for documents of this shape, in envelopes where they are streamed.
+    fn enveloped(shape: &'static Node<W::Field>) -> Self {
+        Self { documents: Documents::enveloped(shape), wire: W::default() }
+    }
 }
 
 impl<W: Wire> ResponseReader for Reader<W> {
+    fn head(&mut self, head: &ResponseHead<'_>) {
+        self.wire.head(head);
+    }
+
     fn feed(&mut self, bytes: &[u8]) {
         self.documents.feed(bytes, &mut self.wire);
     }
@@ -544,23 +606,6 @@ mod tests {
     use crate::time::Timestamp;
 
     #[test]
-    fn a_paths_end_tells_the_dialect_and_only_posts_are_calls() {
-        for (method, path, dialect) in [
-            ("POST", "/v1/chat/completions", Some(Dialect::OpenaiChat)),
-            ("post", "/openai/deployments/d/chat/completions?api-version=1", Some(Dialect::OpenaiChat)),
-            ("POST", "/v1/responses/", Some(Dialect::OpenaiResponses)),
-            ("POST", "/v1/responses/compact", Some(Dialect::OpenaiResponses)),
-            ("POST", "/v1/messages?beta=true", Some(Dialect::AnthropicMessages)),
-            ("POST", "/v1/messages/count_tokens", None),
-            ("POST", "/v1/messages/batches", None),
-            ("POST", "/v1/responses/resp_1/cancel", None),
-            ("GET", "/v1/chat/completions", None),
-        ] {
-            assert_eq!(Dialect::of_path(method, path), dialect, "{method} {path}");
-        }
-    }
-
-    #[test]
     fn only_the_data_residency_hosts_have_a_region() {
         for (host, region) in [
             ("eu.api.openai.com", Some("eu")),
@@ -578,6 +623,12 @@ mod tests {
         for (host, provider) in [
             ("api.cerebras.ai:443", Some("cerebras")),
             ("made-up.openai.azure.com", Some("azure.ai.openai")),
+            ("bedrock-runtime.eu-central-1.amazonaws.com", Some("aws.bedrock")),
+            ("vpce-1.bedrock-runtime.us-east-1.vpce.amazonaws.com:443", Some("aws.bedrock")),
+            ("bedrock-mantle.us-east-1.api.aws", Some("aws.bedrock")),
+            ("bedrock-runtime.us-east-1.amazonaws.com.evil.example", None),
+            ("us-east5-aiplatform.googleapis.com", Some("gcp.vertex_ai")),
+            ("aiplatform.eu.rep.googleapis.com", Some("gcp.vertex_ai")),
             ("notapi.openai.com", None),
             ("llm.internal", None),
         ] {

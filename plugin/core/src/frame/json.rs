@@ -87,6 +87,8 @@ pub trait Visit<F> {
     fn text(&mut self, _field: F, _fragment: &[u8]) {}
     /// A document is complete.
     fn document(&mut self) {}
+    /// The framing around the next document says that it is an error of this kind. A scanner never says so.
+    fn exception(&mut self, _kind: &str) {}
 }
 
 /// How a document stood when its input ended.

@@ -5,10 +5,14 @@
 //! Invariants: constant memory; the same documents whatever the chunking.
 //! Must not know: providers, fields.
 
+mod envelope;
+pub mod eventstream;
 pub mod json;
 pub mod sse;
 pub mod withhold;
 
+use envelope::Envelope;
+use eventstream::{EventStream, Headers, State};
 use json::{DocumentEnd, Scanner};
 
 /// The framing of a body.
@@ -21,6 +25,8 @@ enum Framing {
     Json,
     /// Server-sent events, each with a JSON document.
     Events(sse::Sse),
+    /// An AWS event stream, each message with a JSON document, or with an envelope around one.
+    Messages(EventStream),
 }
 
 /// What can be said of a body besides its fields.
@@ -32,9 +38,9 @@ pub struct Wellformedness {
     pub done: bool,
     /// A document ended early.
     pub truncated: bool,
-    /// A document was not JSON.
+    /// A document was not JSON, or a checksum differed.
     pub malformed: bool,
-    /// The body is a stream of server-sent events.
+    /// The body is a stream of events.
     pub events: bool,
 }
 
@@ -44,6 +50,8 @@ pub struct Documents<F: 'static> {
     framing: Framing,
     scanner: Scanner<F>,
     terminator: Terminator,
+    /// Around every document of an event stream.
+    envelope: Option<Envelope>,
     wellformedness: Wellformedness,
 }
 
@@ -55,21 +63,33 @@ impl<F: Copy + 'static> Documents<F> {
             framing: Framing::default(),
             scanner: Scanner::new(root),
             terminator: Terminator::default(),
+            envelope: None,
             wellformedness: Wellformedness::default(),
         }
+    }
+
+    /// The same for a body that, where it is an AWS event stream, wraps every document in `{"bytes": Base64}`.
+    #[must_use]
+    pub fn enveloped(root: &'static json::Node<F>) -> Self {
+        Self { envelope: Some(Envelope::default()), ..Self::new(root) }
     }
 
     /// Reads the next piece of the body.
     pub fn feed(&mut self, bytes: &[u8], visit: &mut impl json::Visit<F>) {
         let mut bytes = bytes;
         if matches!(self.framing, Framing::Unknown) {
-            // Both framings may start with white space or a byte order mark, which say nothing.
+            // Texts may start with white space or a byte order mark, which say nothing.
             let blank = |byte: &u8| byte.is_ascii_whitespace() || BOM.contains(byte);
             let first = bytes.iter().position(|byte| !blank(byte)).unwrap_or(bytes.len());
             bytes = bytes.get(first..).unwrap_or(&[]);
             let Some(first) = bytes.first() else { return };
             self.framing = match first {
                 b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'n' | b'<' => Framing::Json,
+                // The first byte of a length; no text has it, and its checksum soon tells whether it is one.
+                0 => {
+                    self.wellformedness.events = true;
+                    Framing::Messages(EventStream::default())
+                }
                 _ => {
                     self.wellformedness.events = true;
                     Framing::Events(sse::Sse::default())
@@ -79,11 +99,13 @@ impl<F: Copy + 'static> Documents<F> {
         let mut sink = Sink {
             scanner: &mut self.scanner,
             terminator: &mut self.terminator,
+            envelope: self.envelope.as_mut(),
             wellformedness: &mut self.wellformedness,
             visit,
         };
         match &mut self.framing {
             Framing::Events(sse) => sse.feed(bytes, &mut sink),
+            Framing::Messages(stream) => stream.feed(bytes, &mut sink),
             Framing::Json | Framing::Unknown => sink.scan(bytes),
         }
     }
@@ -93,11 +115,17 @@ impl<F: Copy + 'static> Documents<F> {
         let mut sink = Sink {
             scanner: &mut self.scanner,
             terminator: &mut self.terminator,
+            envelope: self.envelope.as_mut(),
             wellformedness: &mut self.wellformedness,
             visit,
         };
         match &mut self.framing {
             Framing::Events(sse) => sse.end(&mut sink),
+            Framing::Messages(stream) => {
+                sink.document_ends();
+                sink.wellformedness.truncated |= stream.state() == State::Inside;
+                sink.wellformedness.malformed |= stream.state() == State::Broken;
+            }
             Framing::Json | Framing::Unknown => sink.document_ends(),
         }
         self.wellformedness
@@ -137,10 +165,11 @@ impl Terminator {
     }
 }
 
-/// Where both framings hand their data.
+/// Where the framings hand their data.
 struct Sink<'a, F: 'static, V> {
     scanner: &'a mut Scanner<F>,
     terminator: &'a mut Terminator,
+    envelope: Option<&'a mut Envelope>,
     wellformedness: &'a mut Wellformedness,
     visit: &'a mut V,
 }
@@ -157,11 +186,45 @@ impl<F: Copy + 'static, V: json::Visit<F>> Sink<'_, F, V> {
         let end = self.scanner.end(&mut counted);
         let terminator = std::mem::take(self.terminator);
         match end {
-            DocumentEnd::Clean => {}
-            _ if terminator.seen() => self.wellformedness.done = true,
-            DocumentEnd::Truncated => self.wellformedness.truncated = true,
-            DocumentEnd::Malformed => self.wellformedness.malformed = true,
+            _ if end != DocumentEnd::Clean && terminator.seen() => self.wellformedness.done = true,
+            end => self.note(end),
         }
+    }
+
+    fn note(&mut self, end: DocumentEnd) {
+        self.wellformedness.truncated |= end == DocumentEnd::Truncated;
+        self.wellformedness.malformed |= end == DocumentEnd::Malformed;
+    }
+}
+
+impl<F: Copy + 'static, V: json::Visit<F>> eventstream::Visit for Sink<'_, F, V> {
+    fn opens(&mut self, headers: &Headers<'_>) {
+        // Exceptions are declared by an API, errors by no one.
+        let name = match headers.get(":message-type") {
+            Some("exception") => ":exception-type",
+            Some("error") => ":error-code",
+            _ => return,
+        };
+        self.visit.exception(headers.get(name).unwrap_or_default());
+    }
+
+    fn payload(&mut self, piece: &[u8]) {
+        match self.envelope.take() {
+            Some(envelope) => {
+                envelope.feed(piece, &mut |inner| self.scan(inner));
+                self.envelope = Some(envelope);
+            }
+            None => self.scan(piece),
+        }
+    }
+
+    fn ends(&mut self) {
+        if let Some(envelope) = self.envelope.take() {
+            let end = envelope.end(&mut |inner| self.scan(inner));
+            self.note(end);
+            self.envelope = Some(envelope);
+        }
+        self.document_ends();
     }
 }
 
@@ -193,6 +256,9 @@ impl<F, V: json::Visit<F>> json::Visit<F> for Counted<'_, V> {
     }
     fn text(&mut self, field: F, fragment: &[u8]) {
         self.visit.text(field, fragment);
+    }
+    fn exception(&mut self, kind: &str) {
+        self.visit.exception(kind);
     }
     fn document(&mut self) {
         *self.documents = self.documents.saturating_add(1);

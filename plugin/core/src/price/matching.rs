@@ -117,7 +117,8 @@ fn serving(name: &str) -> Option<&'static Provider> {
 /// 2. without a resource path: `models/gemini-x`, `publishers/google/models/gemini-x`,
 ///    `arn:aws:bedrock:...:inference-profile/us.anthropic.claude-x`;
 /// 3. without a date: `gpt-x-2026-08-01`, `claude-x@20260801`: a dated snapshot costs what its model costs, unless
-///    the list has a row for the snapshot, which an earlier spelling then found.
+///    the list has a row for the snapshot, which an earlier spelling then found;
+/// 4. with the version that Amazon's older API demands and its newer one leaves out: `openai.gpt-oss-x-1:0`.
 fn spellings(name: &str) -> Vec<Cow<'_, str>> {
     let mut spellings: Vec<Cow<'_, str>> = vec![Cow::Borrowed(name)];
     let bare = without_path(name);
@@ -135,6 +136,9 @@ fn spellings(name: &str) -> Vec<Cow<'_, str>> {
         if bare == name {
             break;
         }
+    }
+    if bare.starts_with("openai.") {
+        spellings.push(Cow::Owned(format!("{bare}-1:0")));
     }
     spellings
 }
@@ -198,6 +202,9 @@ mod tests {
                 "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0",
                 ("aws", "regional.anthropic.claude-sonnet-4-5-20250929-v1:0"),
             ),
+            (Some("aws.bedrock"), "openai.gpt-oss-120b", ("aws", "openai.gpt-oss-120b-1:0")),
+            (Some("aws.bedrock"), "openai.gpt-5.6-luna", ("aws", "regional.openai.gpt-5.6-luna")),
+            (Some("aws.bedrock"), "global.openai.gpt-5.6-luna", ("aws", "global.openai.gpt-5.6-luna")),
             (Some("azure.ai.openai"), "gpt-6-sol-2026-08-01", ("azure", "gpt-6-sol")),
             (Some("mistral_ai"), "mistralai/mistral-large-latest", ("mistral", "mistral-large")),
             // A compact date where the list writes dashes, and a snapshot that the list has no row for.

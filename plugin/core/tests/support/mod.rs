@@ -9,6 +9,8 @@
     reason = "helpers of a test may panic as tests do"
 )]
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use tollgate_core::config::Config;
@@ -28,6 +30,7 @@ pub(crate) struct Exchange {
     pub(crate) name: String,
     /// The whole file.
     pub(crate) file: Value,
+    answer: Vec<u8>,
 }
 
 impl Exchange {
@@ -37,16 +40,21 @@ impl Exchange {
         let mut paths: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
         paths.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
         paths.sort();
-        let read = |path: PathBuf| Self {
-            name: path.file_stem().unwrap().to_string_lossy().into_owned(),
-            file: serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap(),
+        let read = |path: PathBuf| {
+            let file: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            let response = &file["response"];
+            let answer = match response["body_base64"].as_str() {
+                Some(binary) => STANDARD.decode(binary).unwrap(),
+                None => response["body"].as_str().unwrap_or_default().as_bytes().to_vec(),
+            };
+            Self { name: path.file_stem().unwrap().to_string_lossy().into_owned(), file, answer }
         };
         paths.into_iter().map(read).collect()
     }
 
     /// The response's body.
     pub(crate) fn answer(&self) -> &[u8] {
-        self.file["response"]["body"].as_str().unwrap_or_else(|| panic!("{}: no text body", self.name)).as_bytes()
+        &self.answer
     }
 
     /// The response's status.
