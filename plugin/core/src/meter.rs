@@ -163,7 +163,7 @@ impl Meter {
     /// The request body is there: counts the prompt and asks every limit.
     pub fn admit(&mut self, call: &mut Call, body: Body<'_>) -> Verdict {
         let request = match call.request_of(body) {
-            Ok(request) => request,
+            Ok(request) => call.route.outrank(request),
             Err((reason, message)) => return self.cannot_judge(call, reason, &message),
         };
         call.asked = Asked::of(&request);
@@ -179,7 +179,11 @@ impl Meter {
             Some(coding) if !coding.eq_ignore_ascii_case("identity") => {
                 call.unmetered = Some(Unmetered::ResponseEncoded);
             }
-            _ => call.reader = Some(call.route.dialect.response_reader()),
+            _ => {
+                let mut reader = call.route.dialect.response_reader();
+                reader.head(head);
+                call.reader = Some(reader);
+            }
         }
     }
 
@@ -316,12 +320,14 @@ impl Meter {
 
 impl Call {
     fn new(id: String, opened: Timestamp, route: Route, attribution: Attribution) -> Self {
+        // What the path says is known even of a body that cannot be read.
+        let asked = Asked::of(&route.outrank(Request::default()));
         Self {
             id,
             opened,
             route,
             attribution,
-            asked: Asked::default(),
+            asked,
             prompt: Prompt::default(),
             findings: Vec::new(),
             status: None,

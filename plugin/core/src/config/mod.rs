@@ -8,7 +8,7 @@ mod read;
 pub use read::ConfigError;
 
 use crate::attribution::{Dimension, Source, Sources};
-use crate::dialect::{Dialect, Route, region_of_host};
+use crate::dialect::{Dialect, Route};
 use crate::head::RequestHead;
 use crate::limit::{Ceiling, Limit, Matching, Pattern};
 use crate::price::{Override, PriceBook, Rate, RateError};
@@ -94,9 +94,15 @@ impl Config {
         if rule.ignore {
             return None;
         }
-        let dialect = rule.dialect.or(detected.as_ref().map(|route| route.dialect))?;
-        let provider = rule.provider.clone().map(Cow::Owned).or_else(|| detected.and_then(|route| route.provider));
-        Some(Route { dialect, operation: dialect.operation(), provider, region: region_of_host(head.host) })
+        let mut route = match (rule.dialect, detected) {
+            (Some(dialect), Some(detected)) if dialect != detected.dialect => {
+                Route { provider: detected.provider, ..Route::of_dialect(dialect, head.host) }
+            }
+            (Some(dialect), None) => Route::of_dialect(dialect, head.host),
+            (_, detected) => detected?,
+        };
+        route.provider = rule.provider.clone().map(Cow::Owned).or(route.provider);
+        Some(route)
     }
 }
 

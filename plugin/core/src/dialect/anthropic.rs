@@ -8,7 +8,8 @@
 //! Must not know: prices; how other dialects count.
 #![deny(clippy::arithmetic_side_effects)]
 
-use super::object::{boolean, count, items, member, members, string};
+use super::blocks::{NESTING_MAX, read_block, read_content};
+use super::object::{boolean, count, member, members, string};
 use super::{Answer, Request, UsagePart, Wire, collect, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
 use crate::prompt::{Component, Element, Kind, Piece};
@@ -67,12 +68,7 @@ fn cut<'a>(message: &'a RawValue, elements: &mut Vec<Element<'a>>) {
                 blocks.push(if is_result(block) { result(block) } else { user(block) });
             })
             .unwrap_or_default();
-            let results = blocks.iter().filter(|block| block.kind == Kind::ToolResult).count();
-            match results {
-                0 => elements.push(user(message)),
-                all if all == blocks.len() => elements.push(result(message)),
-                _ => elements.extend(blocks),
-            }
+            Element::push_turn(user(message), blocks, elements);
         }
         _ => elements.push(element(Component::History, Kind::Message, message)),
     }
@@ -92,41 +88,6 @@ pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piec
             Some(text) => piece(Piece::Text(text)),
             None => read_block(element.raw, NESTING_MAX, piece),
         },
-    }
-}
-
-/// Content holds blocks that hold content: a tool's result holds a search result, which holds text. What a hostile
-/// body nests deeper is not looked into; it would cost stack and time without end.
-const NESTING_MAX: u8 = 4;
-
-fn read_content<'a>(content: &'a RawValue, nesting: u8, piece: &mut dyn FnMut(Piece<'a>)) {
-    match string(content) {
-        Some(text) => piece(Piece::Text(text)),
-        None => _ = items(content.get(), |block| read_block(block, nesting, piece)),
-    }
-}
-
-/// Text, thinking, tool use with its input, tool results with content of their own; the rest is media.
-fn read_block<'a>(block: &'a RawValue, nesting: u8, piece: &mut dyn FnMut(Piece<'a>)) {
-    let Some(deeper) = nesting.checked_sub(1) else { return piece(Piece::Media) };
-    let mut is_text = false;
-    members(block.get(), |key, value| match &*key {
-        "text" | "thinking" | "name" => {
-            is_text = true;
-            string(value).into_iter().for_each(|text| piece(Piece::Text(text)));
-        }
-        "input" => {
-            is_text = true;
-            piece(Piece::Text(Cow::Borrowed(value.get())));
-        }
-        "content" => {
-            is_text = true;
-            read_content(value, deeper, piece);
-        }
-        _ => {}
-    });
-    if !is_text {
-        piece(Piece::Media);
     }
 }
 

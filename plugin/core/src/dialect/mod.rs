@@ -6,15 +6,25 @@
 //! Must not know: prices, limits, gateways.
 
 mod anthropic;
+mod blocks;
+mod cohere;
+mod embeddings;
+mod gemini;
+mod gemini_interactions;
+mod google;
 mod object;
+mod ollama;
 mod openai;
 mod openai_chat;
 mod openai_responses;
+mod path;
 
 use crate::frame::json::{Node, Value, Visit};
 use crate::frame::{Documents, Wellformedness};
+use crate::head::ResponseHead;
 use crate::prompt::{Element, Piece};
 use crate::usage::Usage;
+use path::Endpoint;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -27,6 +37,24 @@ pub enum Dialect {
     OpenaiResponses,
     /// Anthropic Messages, `/v1/messages`.
     AnthropicMessages,
+    /// OpenAI Embeddings, `/v1/embeddings`, and Voyage's.
+    OpenaiEmbeddings,
+    /// Gemini on the Gemini API and on Vertex, `.../models/M:generateContent`.
+    Gemini,
+    /// Google's embeddings, `.../models/M:embedContent`.
+    GeminiEmbeddings,
+    /// Gemini Interactions, `/v1beta/interactions`.
+    GeminiInteractions,
+    /// Cohere Chat, `/v2/chat`.
+    CohereChat,
+    /// Cohere Chat as it was, `/v1/chat`.
+    CohereChatV1,
+    /// Cohere's embeddings and reranking, `/v2/embed` and `/v2/rerank`.
+    CohereRetrieval,
+    /// Ollama's own API, `/api/chat` and `/api/generate`.
+    Ollama,
+    /// Ollama's embeddings, `/api/embed`.
+    OllamaEmbed,
 }
 
 /// What a call does, by the names of OTel's `gen_ai.operation.name`.
@@ -34,6 +62,14 @@ pub enum Dialect {
 pub enum Operation {
     /// A conversation turn.
     Chat,
+    /// Content of any kind, in Google's words.
+    GenerateContent,
+    /// The continuation of a text.
+    TextCompletion,
+    /// Vectors for texts.
+    Embeddings,
+    /// Texts in order of their relevance; OTel has no name for it yet.
+    Rerank,
 }
 
 /// Where a call goes, as far as its head tells.
@@ -47,11 +83,28 @@ pub struct Route {
     pub provider: Option<Cow<'static, str>>,
     /// The region that the host binds inference to, where it does.
     pub region: Option<&'static str>,
+    /// The model, where the path names it; it outranks the body.
+    pub model: Option<String>,
+    /// Whether the answer is streamed, where the path tells; it outranks the body.
+    pub stream: Option<bool>,
 }
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 3] = [Self::OpenaiChat, Self::OpenaiResponses, Self::AnthropicMessages];
+    pub const ALL: [Self; 12] = [
+        Self::OpenaiChat,
+        Self::OpenaiResponses,
+        Self::AnthropicMessages,
+        Self::OpenaiEmbeddings,
+        Self::Gemini,
+        Self::GeminiEmbeddings,
+        Self::GeminiInteractions,
+        Self::CohereChat,
+        Self::CohereChatV1,
+        Self::CohereRetrieval,
+        Self::Ollama,
+        Self::OllamaEmbed,
+    ];
 
     /// The name used in events, metrics and the configuration.
     #[must_use]
@@ -60,6 +113,15 @@ impl Dialect {
             Self::OpenaiChat => "openai_chat",
             Self::OpenaiResponses => "openai_responses",
             Self::AnthropicMessages => "anthropic_messages",
+            Self::OpenaiEmbeddings => "openai_embeddings",
+            Self::Gemini => "gemini",
+            Self::GeminiEmbeddings => "gemini_embeddings",
+            Self::GeminiInteractions => "gemini_interactions",
+            Self::CohereChat => "cohere_chat",
+            Self::CohereChatV1 => "cohere_chat_v1",
+            Self::CohereRetrieval => "cohere_retrieval",
+            Self::Ollama => "ollama",
+            Self::OllamaEmbed => "ollama_embed",
         }
     }
 
@@ -67,37 +129,43 @@ impl Dialect {
     #[must_use]
     pub const fn default_provider(self) -> &'static str {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses => "openai",
+            Self::OpenaiChat | Self::OpenaiResponses | Self::OpenaiEmbeddings => "openai",
             Self::AnthropicMessages => "anthropic",
+            Self::Gemini | Self::GeminiEmbeddings | Self::GeminiInteractions => "gcp.gemini",
+            Self::CohereChat | Self::CohereChatV1 | Self::CohereRetrieval => "cohere",
+            Self::Ollama | Self::OllamaEmbed => "ollama",
         }
     }
 
-    /// What a call in this dialect does.
+    /// The provider that speaks the dialect alone, whatever its host: nobody else's price for a model that goes by
+    /// the same name applies.
+    const fn sole_provider(self) -> Option<&'static str> {
+        match self {
+            Self::Ollama | Self::OllamaEmbed => Some(self.default_provider()),
+            _ => None,
+        }
+    }
+
+    /// What a call in this dialect does, as far as the dialect alone tells.
     #[must_use]
     pub const fn operation(self) -> Operation {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses | Self::AnthropicMessages => Operation::Chat,
+            Self::OpenaiChat
+            | Self::OpenaiResponses
+            | Self::AnthropicMessages
+            | Self::CohereChat
+            | Self::CohereChatV1
+            | Self::Ollama => Operation::Chat,
+            Self::Gemini | Self::GeminiInteractions => Operation::GenerateContent,
+            Self::OpenaiEmbeddings | Self::GeminiEmbeddings | Self::CohereRetrieval | Self::OllamaEmbed => {
+                Operation::Embeddings
+            }
         }
     }
 
-    /// The dialect of a request that creates something billed; `None` for all other traffic.
-    ///
-    /// Paths end alike whatever a gateway or a cloud puts in front of them (`/openai/deployments/D/...`).
-    #[must_use]
-    pub fn of_path(method: &str, path: &str) -> Option<Self> {
-        if !method.eq_ignore_ascii_case("POST") {
-            return None;
-        }
-        let path = path.split(['?', '#']).next().unwrap_or(path).trim_end_matches('/');
-        [
-            ("/chat/completions", Self::OpenaiChat),
-            ("/v1/responses", Self::OpenaiResponses),
-            ("/v1/responses/compact", Self::OpenaiResponses),
-            ("/openai/responses", Self::OpenaiResponses),
-            ("/v1/messages", Self::AnthropicMessages),
-        ]
-        .into_iter()
-        .find_map(|(ending, dialect)| path.ends_with(ending).then_some(dialect))
+    /// Streams are documents in a row, without events around them; each answer says by itself that it is over.
+    pub(crate) const fn streams_documents(self) -> bool {
+        matches!(self, Self::Ollama | Self::CohereChatV1)
     }
 
     /// Reads a request body.
@@ -115,6 +183,15 @@ impl Dialect {
             Self::OpenaiChat => openai_chat::read_request(json, &mut request),
             Self::OpenaiResponses => openai_responses::read_request(json, &mut request),
             Self::AnthropicMessages => anthropic::read_request(json, &mut request),
+            Self::Gemini => gemini::read_request(json, &mut request),
+            Self::GeminiEmbeddings => gemini::read_embedding_request(json, &mut request),
+            Self::GeminiInteractions => gemini_interactions::read_request(json, &mut request),
+            Self::CohereChat => cohere::read_request(json, &mut request),
+            Self::CohereChatV1 => cohere::read_request_v1(json, &mut request),
+            Self::Ollama => ollama::read_request(json, &mut request),
+            Self::OpenaiEmbeddings | Self::CohereRetrieval | Self::OllamaEmbed => {
+                embeddings::read_request(json, &mut request)
+            }
         };
         match is_object {
             true if request.elements.len() >= ELEMENTS_MAX => Err(RequestError::TooManyParts),
@@ -127,9 +204,15 @@ impl Dialect {
     /// Calls `piece` with everything in an element that consumes tokens.
     pub fn read_element<'a>(self, element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
         match self {
-            Self::OpenaiChat => openai_chat::read_element(element, piece),
+            Self::OpenaiChat | Self::Ollama => openai_chat::read_element(element, piece),
             Self::OpenaiResponses => openai_responses::read_element(element, piece),
             Self::AnthropicMessages => anthropic::read_element(element, piece),
+            Self::Gemini | Self::GeminiEmbeddings => gemini::read_element(element, piece),
+            Self::GeminiInteractions => gemini_interactions::read_element(element, piece),
+            Self::CohereChat | Self::CohereChatV1 => cohere::read_element(element, piece),
+            Self::OpenaiEmbeddings | Self::CohereRetrieval | Self::OllamaEmbed => {
+                embeddings::read_element(element, piece);
+            }
         }
     }
 
@@ -138,8 +221,8 @@ impl Dialect {
     pub fn priming(self, model: &str) -> u64 {
         match self {
             Self::OpenaiChat | Self::OpenaiResponses => openai::priming(model),
-            // Part of what the tokenizer's ratio was measured on.
-            Self::AnthropicMessages => 0,
+            // Part of what the tokenizer's ratio was measured on, or nothing at all.
+            _ => 0,
         }
     }
 
@@ -147,12 +230,24 @@ impl Dialect {
     #[must_use]
     pub fn error_body(self, kind: &str, code: &str, message: &str) -> String {
         let body = match self {
-            Self::OpenaiChat | Self::OpenaiResponses => {
+            Self::OpenaiChat | Self::OpenaiResponses | Self::OpenaiEmbeddings => {
                 serde_json::json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
             }
             Self::AnthropicMessages => {
                 serde_json::json!({"type": "error", "error": {"type": kind, "message": message}})
             }
+            Self::Gemini | Self::GeminiEmbeddings | Self::GeminiInteractions => {
+                let (status, name) = match kind {
+                    "rate_limit_error" => (429, "RESOURCE_EXHAUSTED"),
+                    "api_error" => (500, "INTERNAL"),
+                    _ => (400, "INVALID_ARGUMENT"),
+                };
+                serde_json::json!({"error": {"code": status, "message": message, "status": name}})
+            }
+            Self::CohereChat | Self::CohereChatV1 | Self::CohereRetrieval => {
+                serde_json::json!({"error_type": code, "message": message})
+            }
+            Self::Ollama | Self::OllamaEmbed => serde_json::json!({"error": message}),
         };
         body.to_string()
     }
@@ -164,6 +259,13 @@ impl Dialect {
             Self::OpenaiChat => Reader::<openai_chat::Response>::boxed(),
             Self::OpenaiResponses => Reader::<openai_responses::Response>::boxed(),
             Self::AnthropicMessages => Reader::<anthropic::Response>::boxed(),
+            Self::Gemini | Self::GeminiEmbeddings => Reader::<gemini::Response>::boxed(),
+            Self::GeminiInteractions => Reader::<gemini_interactions::Response>::boxed(),
+            Self::CohereChat | Self::CohereChatV1 => Reader::<cohere::Response>::boxed(),
+            Self::Ollama => Reader::<ollama::Response>::boxed(),
+            Self::OpenaiEmbeddings | Self::CohereRetrieval | Self::OllamaEmbed => {
+                Reader::<embeddings::Response>::boxed()
+            }
         }
     }
 }
@@ -174,6 +276,10 @@ impl Operation {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Chat => "chat",
+            Self::GenerateContent => "generate_content",
+            Self::TextCompletion => "text_completion",
+            Self::Embeddings => "embeddings",
+            Self::Rerank => "rerank",
         }
     }
 }
@@ -182,9 +288,28 @@ impl Route {
     /// The route of a request by its method, path and host; `None` for traffic that is no LLM call.
     #[must_use]
     pub fn detect(method: &str, path: &str, host: &str) -> Option<Self> {
-        let dialect = Dialect::of_path(method, path)?;
-        let provider = provider_of_host(host).map(Cow::Borrowed);
-        Some(Self { dialect, operation: dialect.operation(), provider, region: region_of_host(host) })
+        let Endpoint { dialect, operation, model, stream } = Endpoint::of(method, path)?;
+        let provider = provider_of_host(host).or(dialect.sole_provider()).map(Cow::Borrowed);
+        Some(Self { dialect, operation, provider, region: region_of_host(host), model, stream })
+    }
+
+    /// The request as it is meant: the path outranks the body.
+    pub(crate) fn outrank<'a>(&self, mut request: Request<'a>) -> Request<'a> {
+        request.model = self.model.clone().map(Cow::Owned).or(request.model);
+        request.stream = self.stream.unwrap_or(request.stream);
+        request
+    }
+
+    /// The route of a request that is known to speak a dialect, whatever its path.
+    pub(crate) fn of_dialect(dialect: Dialect, host: &str) -> Self {
+        Self {
+            dialect,
+            operation: dialect.operation(),
+            provider: dialect.sole_provider().map(Cow::Borrowed),
+            region: region_of_host(host),
+            model: None,
+            stream: None,
+        }
     }
 }
 
@@ -200,6 +325,11 @@ pub(crate) fn region_of_host(host: &str) -> Option<&'static str> {
 /// The provider that serves a host (OTel `gen_ai.provider.name`); `None` for a host nobody is known to own.
 fn provider_of_host(host: &str) -> Option<&'static str> {
     let host = host.split(':').next().unwrap_or(host).to_ascii_lowercase();
+    // Vertex has a host for each region: `us-central1-aiplatform...`, `aiplatform.eu.rep...`.
+    let is_multi_region = host.starts_with("aiplatform.") && host.ends_with(".rep.googleapis.com");
+    if is_multi_region || host.ends_with("-aiplatform.googleapis.com") {
+        return Some("gcp.vertex_ai");
+    }
     [
         ("api.openai.com", "openai"),
         ("api.anthropic.com", "anthropic"),
@@ -219,6 +349,10 @@ fn provider_of_host(host: &str) -> Option<&'static str> {
         ("api.moonshot.ai", "moonshot_ai"),
         ("api.fireworks.ai", "fireworks"),
         ("generativelanguage.googleapis.com", "gcp.gemini"),
+        ("aiplatform.googleapis.com", "gcp.vertex_ai"),
+        ("api.cohere.com", "cohere"),
+        ("api.cohere.ai", "cohere"),
+        ("api.voyageai.com", "voyageai"),
     ]
     .into_iter()
     .find_map(|(known, provider)| {
@@ -433,6 +567,8 @@ impl Delivered {
 
 /// Reads a response in pieces of any size.
 pub trait ResponseReader {
+    /// The response's head, before its body.
+    fn head(&mut self, head: &ResponseHead<'_>);
     /// Reads the next piece of the body.
     fn feed(&mut self, bytes: &[u8]);
     /// The body ends, or is taken as it is.
@@ -443,6 +579,8 @@ pub trait ResponseReader {
     fn statements(&self) -> u64;
     /// The usage reported so far, by model; `None` while the provider reported nothing.
     fn usage(&self) -> Option<Vec<UsagePart>>;
+    /// The usage reported is the output's alone; the input must be counted.
+    fn omits_input(&self) -> bool;
 }
 
 /// The response side of one dialect: collects what the shape reports.
@@ -450,6 +588,10 @@ trait Wire: Default + Visit<Self::Field> + 'static {
     type Field: Copy + 'static;
     const SHAPE: &'static Node<Self::Field>;
 
+    fn head(&mut self, _head: &ResponseHead<'_>) {}
+    fn omits_input(&self) -> bool {
+        false
+    }
     fn answer(&self) -> &Answer;
     fn statements(&self) -> u64;
     fn usage(&self) -> Option<Vec<UsagePart>>;
@@ -467,6 +609,14 @@ impl<W: Wire> Reader<W> {
 }
 
 impl<W: Wire> ResponseReader for Reader<W> {
+    fn head(&mut self, head: &ResponseHead<'_>) {
+        self.wire.head(head);
+    }
+
+    fn omits_input(&self) -> bool {
+        self.wire.omits_input()
+    }
+
     fn feed(&mut self, bytes: &[u8]) {
         self.documents.feed(bytes, &mut self.wire);
     }
@@ -515,23 +665,6 @@ mod tests {
     use crate::time::Timestamp;
 
     #[test]
-    fn a_paths_end_tells_the_dialect_and_only_posts_are_calls() {
-        for (method, path, dialect) in [
-            ("POST", "/v1/chat/completions", Some(Dialect::OpenaiChat)),
-            ("post", "/openai/deployments/d/chat/completions?api-version=1", Some(Dialect::OpenaiChat)),
-            ("POST", "/v1/responses/", Some(Dialect::OpenaiResponses)),
-            ("POST", "/v1/responses/compact", Some(Dialect::OpenaiResponses)),
-            ("POST", "/v1/messages?beta=true", Some(Dialect::AnthropicMessages)),
-            ("POST", "/v1/messages/count_tokens", None),
-            ("POST", "/v1/messages/batches", None),
-            ("POST", "/v1/responses/resp_1/cancel", None),
-            ("GET", "/v1/chat/completions", None),
-        ] {
-            assert_eq!(Dialect::of_path(method, path), dialect, "{method} {path}");
-        }
-    }
-
-    #[test]
     fn only_the_data_residency_hosts_have_a_region() {
         for (host, region) in [
             ("eu.api.openai.com", Some("eu")),
@@ -551,6 +684,11 @@ mod tests {
             ("made-up.openai.azure.com", Some("azure.ai.openai")),
             ("notapi.openai.com", None),
             ("llm.internal", None),
+            ("europe-west4-aiplatform.googleapis.com", Some("gcp.vertex_ai")),
+            ("aiplatform.eu.rep.googleapis.com", Some("gcp.vertex_ai")),
+            ("aiplatform.googleapis.com", Some("gcp.vertex_ai")),
+            ("notaiplatform.googleapis.com", None),
+            ("api.voyageai.com", Some("voyageai")),
         ] {
             assert_eq!(provider_of_host(host), provider, "{host}");
         }
