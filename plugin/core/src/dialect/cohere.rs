@@ -137,11 +137,7 @@ const MESSAGE: Node<Field> = path(
         path(
             "tool_calls",
             Field::Other,
-            &[path(
-                "function",
-                Field::Other,
-                &[value("name", Field::ToolName), text("arguments", Field::Delivered)],
-            )],
+            &[path("function", Field::Other, &[value("name", Field::ToolName), text("arguments", Field::Delivered)])],
         ),
     ],
 );

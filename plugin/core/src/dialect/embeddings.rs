@@ -22,7 +22,8 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
     let user = |raw| Element { component: Component::User, kind: Kind::Message, name: None, raw };
     for input in inputs {
         // A list of numbers is one text, already in tokens.
-        let is_tokens = input.get().trim_start_matches(['[', ' ', '\n']).starts_with(|first: char| first.is_ascii_digit());
+        let is_tokens =
+            input.get().trim_start_matches(['[', ' ', '\n']).starts_with(|first: char| first.is_ascii_digit());
         let list = collect(Some(input), |raw, elements| elements.push(user(raw))).filter(|_| !is_tokens);
         request.extend(list.unwrap_or_else(|| vec![user(input)]));
     }
@@ -75,11 +76,7 @@ impl Wire for Response {
         &[
             value("id", Field::Id),
             value("model", Field::Model),
-            path(
-                "usage",
-                Field::Other,
-                &[value("prompt_tokens", Field::Input), value("total_tokens", Field::Total)],
-            ),
+            path("usage", Field::Other, &[value("prompt_tokens", Field::Input), value("total_tokens", Field::Total)]),
             path(
                 "meta",
                 Field::Other,

@@ -60,10 +60,7 @@ pub(super) fn read_embedding_request<'a>(json: &'a str, request: &mut Request<'a
 }
 
 /// The elements of a field that is repeated, or given once without a list around it.
-fn each<'a>(
-    field: Option<&'a RawValue>,
-    mut cut: impl FnMut(&'a RawValue, &mut Vec<Element<'a>>),
-) -> Vec<Element<'a>> {
+fn each<'a>(field: Option<&'a RawValue>, mut cut: impl FnMut(&'a RawValue, &mut Vec<Element<'a>>)) -> Vec<Element<'a>> {
     let list = collect(field, &mut cut);
     list.unwrap_or_else(|| {
         let mut elements = Vec::new();

@@ -245,12 +245,8 @@ mod tests {
     fn tools_add_to_the_prompt_and_thoughts_to_the_answer() {
         use Count as C;
         let stated = [(C::Prompt, 100), (C::Cached, 60), (C::ToolUse, 7), (C::Answer, 20), (C::Thoughts, 5)];
-        let expected = [
-            (Bucket::InputUncached, 47),
-            (Bucket::CacheRead, 60),
-            (Bucket::Output, 20),
-            (Bucket::Reasoning, 5),
-        ];
+        let expected =
+            [(Bucket::InputUncached, 47), (Bucket::CacheRead, 60), (Bucket::Output, 20), (Bucket::Reasoning, 5)];
         check(counts(&stated), &expected);
     }
 

@@ -67,7 +67,11 @@ impl Wire for Response {
                 &[
                     text("content", Field::Delivered),
                     text("thinking", Field::Delivered),
-                    path("tool_calls", Field::Other, &[path("function", Field::Other, &[value("name", Field::ToolName)])]),
+                    path(
+                        "tool_calls",
+                        Field::Other,
+                        &[path("function", Field::Other, &[value("name", Field::ToolName)])],
+                    ),
                 ],
             ),
             text("response", Field::Delivered),

@@ -87,7 +87,9 @@ pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piec
             string(value).into_iter().for_each(|name| piece(Piece::Text(name)));
         }
         "images" => _ = items(value.get(), |_| piece(Piece::Media)),
-        "refusal" | "reasoning_content" | "thinking" | "tool_plan" => string(value).into_iter().for_each(|text| piece(Piece::Text(text))),
+        "refusal" | "reasoning_content" | "thinking" | "tool_plan" => {
+            string(value).into_iter().for_each(|text| piece(Piece::Text(text)))
+        }
         "tool_calls" => _ = items(value.get(), |call| read_tool_call(member(call.get(), "function"), piece)),
         "function_call" => read_tool_call(Some(value), piece),
         _ => {}

@@ -146,12 +146,7 @@ mod tests {
     #[test]
     fn googles_paths_name_the_model_and_whether_it_streams() {
         for (path, operation, model, stream) in [
-            (
-                "/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse",
-                "generate_content",
-                "gemini-2.5-pro",
-                true,
-            ),
+            ("/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse", "generate_content", "gemini-2.5-pro", true),
             (
                 "/v1/projects/p/locations/global/publishers/google/models/gemini-2.5-pro%3AgenerateContent",
                 "generate_content",
