@@ -146,7 +146,7 @@ fn more_iterations_and_tools_than_a_call_has_are_folded_and_not_kept() {
 #[test]
 fn a_request_of_more_parts_than_are_looked_at_is_refused_instead_of_multiplied() {
     for dialect in Dialect::ALL {
-        let parts = vec!["0"; 100_000].join(",");
+        let parts = vec!["{}"; 100_000].join(",");
         let lists = ["messages", "input", "contents", "requests", "chat_history"];
         let lists = lists.map(|name| format!("\"{name}\":[{parts}]")).join(",");
         let body = format!("{{{lists}}}");

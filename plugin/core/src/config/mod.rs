@@ -375,6 +375,11 @@ mod tests {
         let route = config.route(&head("a.internal:8080", "/llm/x")).expect("a route");
         assert_eq!((route.dialect, route.provider.as_deref()), (Dialect::AnthropicMessages, Some("aws.bedrock")));
         assert_eq!(config.route(&head("b", "/v1/chat/completions")), None);
+        let path = "/llm/models/gemini-2.5-pro:streamGenerateContent";
+        let said = |route: Option<Route>| route.map(|route| (route.dialect, route.model, route.stream));
+        let gemini = (Dialect::Gemini, Some("gemini-2.5-pro".to_owned()), Some(true));
+        assert_eq!(said(config.route(&head("b", path))), Some(gemini));
+        assert_eq!(said(config.route(&head("a.internal", path))), Some((Dialect::AnthropicMessages, None, None)));
         assert_eq!(config.route(&head("b", "/v1/models")), None);
     }
 }
