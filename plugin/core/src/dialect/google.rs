@@ -111,7 +111,12 @@ impl Counts {
         let beside = self.tool_use.known().saturating_add(self.thoughts.known());
         let rest = total.saturating_sub(beside);
         match (self.prompt.tokens, self.answer.tokens) {
-            (Some(prompt), None) => self.answer.tokens = Some(rest.saturating_sub(prompt)),
+            (Some(prompt), None) => {
+                let answer = rest.saturating_sub(prompt);
+                // Early chunks leave the answer out of the total too, which takes nothing back of the same turn.
+                let is_behind = answer == 0 && earlier.prompt.tokens == self.prompt.tokens;
+                self.answer = if is_behind { earlier.answer } else { Counted { tokens: Some(answer), ..self.answer } };
+            }
             (None, answer) => self.prompt.tokens = Some(rest.saturating_sub(answer.unwrap_or(0))),
             (Some(_), Some(_)) => {}
         }
@@ -256,6 +261,13 @@ mod tests {
         let last = counts(&[(Count::Prompt, 80), (Count::Thoughts, 9), (Count::ToolUse, 6), (Count::Total, 105)]);
         let expected = [(Bucket::InputUncached, 86), (Bucket::Output, 10), (Bucket::Reasoning, 9)];
         check(last.over(&earlier), &expected);
+    }
+
+    #[test]
+    fn a_total_without_the_answer_takes_nothing_back_of_the_same_turn() {
+        let earlier = counts(&[(Count::Prompt, 50), (Count::Answer, 40), (Count::Total, 90)]);
+        let last = counts(&[(Count::Prompt, 50), (Count::Total, 50)]);
+        check(last.over(&earlier), &[(Bucket::InputUncached, 50), (Bucket::Output, 40)]);
     }
 
     #[test]
