@@ -169,7 +169,7 @@ impl Meter {
     /// The request body is there: counts the prompt and asks every limit.
     pub fn admit(&mut self, call: &mut Call, body: Body<'_>) -> Verdict {
         let request = match call.request_of(body) {
-            Ok(request) => request,
+            Ok(request) => call.route.outrank(request),
             Err((reason, message)) => return self.cannot_judge(call, reason, &message),
         };
         call.asked = Asked::of(&request);
@@ -366,12 +366,8 @@ impl Meter {
 
 impl Call {
     fn new(id: String, opened: Timestamp, route: Route, attribution: Attribution) -> Self {
-        // As far as the path tells, should the body stay unread.
-        let asked = Asked {
-            model: route.model.as_deref().map(bounded),
-            stream: route.stream.unwrap_or_default(),
-            ..Asked::default()
-        };
+        // What the path says is known even of a body that cannot be read.
+        let asked = Asked::of(&route.outrank(Request::default()));
         Self {
             id,
             opened,

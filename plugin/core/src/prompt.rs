@@ -71,7 +71,19 @@ pub struct Element<'a> {
     pub raw: &'a RawValue,
 }
 
-impl Element<'_> {
+impl<'a> Element<'a> {
+    /// Adds a message that the user's side sent, cut into blocks only where it mixes tool results with words of
+    /// their own. Tool results are a tool's, not the user's.
+    pub(crate) fn push_turn(message: Self, blocks: Vec<Self>, elements: &mut Vec<Self>) {
+        match blocks.iter().filter(|block| block.kind == Kind::ToolResult).count() {
+            0 => elements.push(message),
+            all if all == blocks.len() => {
+                elements.push(Self { component: Component::History, kind: Kind::ToolResult, ..message });
+            }
+            _ => elements.extend(blocks),
+        }
+    }
+
     /// Decides which of a conversation's user messages is the one being answered: the last, with those that
     /// directly precede it. Earlier ones are history.
     pub(crate) fn mark_user(conversation: &mut [Self]) {

@@ -8,7 +8,7 @@
 
 use crate::cache::Composition;
 use crate::calibration::Tokenizer;
-use crate::dialect::{Answer, UsagePart};
+use crate::dialect::{Answer, Operation, UsagePart};
 use crate::event::{
     CacheEffect, ComponentShare, CostSource, Event, Outcome, PriceRow, Proportion, Timing, UsageSource,
 };
@@ -48,6 +48,7 @@ impl Settlement {
             (Outcome::InFlight, None) => predicted(call),
             (_, None) => counted(call, counter),
         };
+        let (parts, source) = with_input(call, parts, source);
         let why = why.filter(|_| source == UsageSource::None);
         Self { outcome, parts, source, is_known: why.is_none(), unmetered: call.unmetered.clone().or(why) }
     }
@@ -62,6 +63,8 @@ impl Settlement {
             _ if call.unmetered.is_some() => call.unmetered.clone(),
             // The error status of a reset is the gateway's own.
             Outcome::UpstreamReset if call.status.is_none_or(|status| status >= 400) => Some(Unmetered::NoResponse),
+            // All that an embedding consumes is its input.
+            Outcome::Complete if arrival == Arrival::Whole && embeds(call) => None,
             Outcome::Complete if delivered(call).is_none() => Some(match arrival {
                 _ if call.status.is_none() => Unmetered::NoResponse,
                 Arrival::Unknown => Unmetered::ResponseUnknown,
@@ -151,7 +154,8 @@ impl Arrival {
     fn of(call: &Call) -> Self {
         let seen = &call.wellformedness;
         // A stream says when it is over; a single document is over when it is complete.
-        let is_over = match seen.events {
+        let is_stream = seen.events || call.route.dialect.streams_documents();
+        let is_over = match is_stream {
             true => seen.done || answer(call).is_some_and(|answer| answer.terminal),
             false => seen.documents > 0 && !seen.truncated,
         };
@@ -210,6 +214,23 @@ fn counted(call: &Call, counter: &mut Counter) -> (Vec<UsagePart>, UsageSource) 
         source = UsageSource::Estimated;
     }
     (parts, source)
+}
+
+/// Whether the call is for vectors of texts that were read.
+fn embeds(call: &Call) -> bool {
+    call.route.operation == Operation::Embeddings && !call.prompt.parts.is_empty()
+}
+
+/// Stated usage with the input that the provider left out, as predicted.
+fn with_input(call: &Call, mut parts: Vec<UsagePart>, source: UsageSource) -> (Vec<UsagePart>, UsageSource) {
+    if source == UsageSource::None || !call.reader.as_ref().is_some_and(|reader| reader.omits_input()) {
+        return (parts, source);
+    }
+    let (input, counted) = predicted(call);
+    if let (Some(part), Some(input)) = (parts.first_mut(), input.first()) {
+        part.usage.add(&input.usage);
+    }
+    (parts, if source == UsageSource::Estimated { source } else { counted })
 }
 
 /// Usage that the provider stated before the answer broke off: its output is at least what was delivered.

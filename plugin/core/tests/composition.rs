@@ -171,3 +171,72 @@ fn anthropic_thinking_counts_as_text_and_images_as_media() {
     let request = json!({"messages": [says("user", "q"), answer, image]});
     check(Dialect::AnthropicMessages, &request, &[("history", "q"), ("history", "t+(media)"), ("user", "(media)")]);
 }
+
+#[test]
+fn gemini_turns_hold_parts_and_what_functions_return_is_not_the_users() {
+    let request = json!({
+        "tools": [{"functionDeclarations": [{"name": "f"}, {"name": "g"}]}, {"googleSearch": {}}],
+        "system_instruction": {"parts": {"text": "s"}},
+        "contents": [
+            {"role": "user", "parts": [{"text": "q"}, {"inline_data": {"data": "eA=="}}]},
+            {"role": "model", "parts": [{"functionCall": {"args": {"a": 1}, "name": "f"}}]},
+            {"parts": [{"functionResponse": {"name": "f", "response": {"b": 2}}}, {"text": "r"}]},
+        ],
+    });
+    let expected = [
+        ("system", "s"),
+        ("tools", "f"),
+        ("tools", "g"),
+        ("tools", "googleSearch"),
+        ("history", "q+(media)"),
+        ("history", "{\"a\":1}+f"),
+        ("history", "f+{\"b\":2}"),
+        ("user", "r"),
+    ];
+    check(Dialect::Gemini, &request, &expected);
+    check(Dialect::Gemini, &json!({"contents": {"parts": {"text": "q"}}}), &[("user", "q")]);
+}
+
+#[test]
+fn an_interactions_input_is_a_text_contents_steps_or_turns() {
+    let check = |input: Value, expected: &[(&str, &str)]| {
+        check(Dialect::GeminiInteractions, &json!({"input": input}), expected);
+    };
+    check(json!("q"), &[("user", "q")]);
+    check(
+        json!([{"type": "text", "text": "q"}, {"type": "image", "data": "eA=="}]),
+        &[("user", "q"), ("user", "(media)")],
+    );
+    let turns = json!([says("user", "a"), says("model", "b"), says("user", "q")]);
+    check(turns, &[("history", "a"), ("history", "b"), ("user", "q")]);
+    let steps = json!([
+        {"type": "user_input", "content": [{"type": "text", "text": "q"}]},
+        {"type": "function_call", "name": "f", "arguments": {}},
+        {"type": "function_result", "name": "f", "result": {"a": 1}},
+    ]);
+    check(steps, &[("user", "q"), ("history", "{}+f"), ("history", "f+{\"a\":1}")]);
+}
+
+#[test]
+fn cohere_and_ollama_ask_with_a_message_or_a_prompt_beside_what_came_before() {
+    let history = json!([{"role": "SYSTEM", "message": "t"}, {"role": "CHATBOT", "message": "h"}]);
+    let request = json!({"preamble": "s", "chat_history": history, "message": "q", "documents": [{"a": "d"}]});
+    let expected = [("system", "s"), ("history", "{\"a\":\"d\"}"), ("system", "t"), ("history", "h"), ("user", "q")];
+    check(Dialect::CohereChatV1, &request, &expected);
+    check(Dialect::Ollama, &json!({"system": "s", "prompt": "q"}), &[("system", "s"), ("user", "q")]);
+    let call = json!({"role": "assistant", "tool_calls": [{"function": {"arguments": {"a": 1}, "name": "f"}}]});
+    let chat = json!({"messages": [says("user", "q"), call]});
+    check(Dialect::Ollama, &chat, &[("user", "q"), ("history", "{\"a\":1}+f")]);
+}
+
+#[test]
+fn all_that_is_embedded_is_the_users() {
+    let texts = [("user", "a"), ("user", "b")];
+    check(Dialect::OpenaiEmbeddings, &json!({"input": ["a", "b"]}), &texts);
+    check(Dialect::OpenaiEmbeddings, &json!({"input": [1, 2, 3]}), &[("user", "")]);
+    check(Dialect::CohereRetrieval, &json!({"inputs": [{"content": [{"type": "text", "text": "a"}]}]}), &texts[..1]);
+    check(Dialect::CohereRetrieval, &json!({"documents": ["b"], "query": "a"}), &[("user", "b"), ("user", "a")]);
+    let part = |text: &str| json!({"content": {"parts": [{"text": text}]}});
+    check(Dialect::GeminiEmbeddings, &json!({"requests": [part("a"), part("b")]}), &texts);
+    check(Dialect::GeminiEmbeddings, &json!({"instances": [{"content": "a"}, {"content": "b"}]}), &texts);
+}

@@ -146,8 +146,10 @@ fn more_iterations_and_tools_than_a_call_has_are_folded_and_not_kept() {
 #[test]
 fn a_request_of_more_parts_than_are_looked_at_is_refused_instead_of_multiplied() {
     for dialect in Dialect::ALL {
-        let parts = vec!["0"; 100_000].join(",");
-        let body = format!("{{\"messages\":[{parts}],\"input\":[{parts}]}}");
+        let parts = vec!["{}"; 100_000].join(",");
+        let lists = ["messages", "input", "contents", "requests", "chat_history"];
+        let lists = lists.map(|name| format!("\"{name}\":[{parts}]")).join(",");
+        let body = format!("{{{lists}}}");
         assert_eq!(dialect.read_request(body.as_bytes()).err(), Some(RequestError::TooManyParts), "{dialect:?}");
     }
 }

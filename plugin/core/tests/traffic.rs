@@ -15,7 +15,7 @@ use tollgate_core::event::{Event, Outcome, UsageSource};
 use tollgate_core::money::Usd;
 use tollgate_core::usage::{Bucket, Usage};
 
-const DIALECTS: [&str; 7] = [
+const DIALECTS: [&str; 15] = [
     "openai-chat",
     "openai-responses",
     "anthropic",
@@ -23,6 +23,14 @@ const DIALECTS: [&str; 7] = [
     "bedrock-invoke",
     "bedrock-mantle-responses",
     "vertex-anthropic",
+    "gemini",
+    "vertex-gemini",
+    "gemini-embeddings",
+    "gemini-interactions",
+    "cohere-v2",
+    "cohere-other",
+    "ollama",
+    "voyage-embeddings",
 ];
 
 /// Costs that differ from a stated one on purpose: the exchange, what states it, and why.
@@ -69,8 +77,83 @@ fn truth(dialect: &str, exchange: &Exchange) -> Option<Usage> {
         "bedrock-converse" => Some(bedrock(stated.last()?, "InputTokens", ["inputTokens", "outputTokens"])),
         "bedrock-invoke" => anthropic(&messages(&stated)).or_else(|| invoked(exchange)),
         "openai-chat" => openai(stated.last()?, "prompt", "completion"),
+        "gemini" | "vertex-gemini" => Some(gemini(stated.last()?)),
+        "gemini-interactions" => interaction(exchange),
+        "cohere-v2" => Some(cohere(stated.last()?)),
+        "ollama" => Some(ollama(stated.last()?)),
         _ => openai(stated.last()?, "input", "output").map(|usage| Usage { web_searches: searches(exchange), ..usage }),
     }
+}
+
+/// Google's four counts add up to its total; a breakdown names the modalities that have buckets of their own.
+fn gemini(usage: &Value) -> Usage {
+    let count = |name: &str| usage[name].as_u64().unwrap_or(0);
+    let of = |breakdown: &str, modality: &str| {
+        let items = usage[breakdown].as_array().into_iter().flatten();
+        items.filter(|item| item["modality"] == modality).map(|item| item["tokenCount"].as_u64().unwrap()).sum::<u64>()
+    };
+    let [prompt, cached, tools] = ["promptTokenCount", "cachedContentTokenCount", "toolUsePromptTokenCount"].map(count);
+    let [answer, thoughts] = ["candidatesTokenCount", "thoughtsTokenCount"].map(count);
+    assert_eq!(prompt + tools + answer + thoughts, count("totalTokenCount"), "a usage that does not add up");
+    let (cached_audio, cached_image) = (of("cacheTokensDetails", "AUDIO"), of("cacheTokensDetails", "IMAGE"));
+    let audio = of("promptTokensDetails", "AUDIO").saturating_sub(cached_audio);
+    let image = of("promptTokensDetails", "IMAGE").saturating_sub(cached_image);
+    let (spoken, drawn) = (of("candidatesTokensDetails", "AUDIO"), of("candidatesTokensDetails", "IMAGE"));
+    let mut buckets = Usage::default();
+    for (bucket, tokens) in [
+        (Bucket::InputUncached, prompt - cached - audio - image + tools),
+        (Bucket::InputAudio, audio),
+        (Bucket::InputImage, image),
+        (Bucket::CacheRead, cached - cached_audio - cached_image),
+        (Bucket::CacheReadAudio, cached_audio),
+        (Bucket::CacheReadImage, cached_image),
+        (Bucket::Output, answer - spoken - drawn),
+        (Bucket::OutputAudio, spoken),
+        (Bucket::OutputImage, drawn),
+        (Bucket::Reasoning, thoughts),
+    ] {
+        buckets.set(bucket, tokens);
+    }
+    buckets
+}
+
+/// The recordings list no usage of interactions, so it is looked for in the last event that has one.
+fn interaction(exchange: &Exchange) -> Option<Usage> {
+    let body = std::str::from_utf8(exchange.answer()).unwrap();
+    let events = body.lines().filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
+    let usage = events.map(|event| event["interaction"]["usage"].clone()).rfind(Value::is_object)?;
+    let count = |name: &str| usage[format!("total_{name}_tokens")].as_u64().unwrap();
+    let modalities = usage["input_tokens_by_modality"].as_array()?.iter();
+    let image: u64 =
+        modalities.filter(|item| item["modality"] == "image").map(|item| item["tokens"].as_u64().unwrap()).sum();
+    let mut buckets = Usage::default();
+    buckets.set(Bucket::InputUncached, count("input") - count("cached") - image + count("tool_use"));
+    buckets.set(Bucket::InputImage, image);
+    buckets.set(Bucket::CacheRead, count("cached"));
+    buckets.set(Bucket::Output, count("output"));
+    buckets.set(Bucket::Reasoning, count("thought"));
+    Some(buckets)
+}
+
+/// What is billed counts; what was cached or thought is at most that.
+fn cohere(usage: &Value) -> Usage {
+    let billed = |name: &str| usage["billed_units"][name].as_u64().unwrap();
+    let (input, output) = (billed("input_tokens"), billed("output_tokens"));
+    let cached = usage["cached_tokens"].as_u64().unwrap_or(0).min(input);
+    let thought = usage["tokens"]["reasoning_tokens"].as_u64().unwrap_or(0).min(output);
+    let mut buckets = Usage::default();
+    buckets.set(Bucket::InputUncached, input - cached);
+    buckets.set(Bucket::CacheRead, cached);
+    buckets.set(Bucket::Output, output - thought);
+    buckets.set(Bucket::Reasoning, thought);
+    buckets
+}
+
+fn ollama(usage: &Value) -> Usage {
+    let mut buckets = Usage::default();
+    buckets.set(Bucket::InputUncached, usage["prompt_eval_count"].as_u64().unwrap());
+    buckets.set(Bucket::Output, usage["eval_count"].as_u64().unwrap());
+    buckets
 }
 
 /// Input includes what was cached, written and heard; output includes what was thought and spoken. A part is at
@@ -237,11 +320,11 @@ fn stated_costs(exchange: &Exchange) -> Vec<(&'static str, Usd)> {
     let expected = &exchange.file["expected"];
     let usd = |value: &Value| Usd::parse(value.as_str()?).ok();
     let entries = expected["genai_prices_dataset"]["entries"].as_array().into_iter().flatten();
+    // An entry for a model that the dataset had no price for states none.
     let entries = entries.map(|entry| {
         let (input, output) = (usd(&entry["input_price"]), usd(&entry["output_price"]));
-        // Some entries state tokens alone.
-        let stated = input.or(output).map(|_| input.unwrap_or(Usd::ZERO).plus(output.unwrap_or(Usd::ZERO)));
-        ("genai_prices_dataset", stated)
+        let cost = input.or(output).map(|_| input.unwrap_or(Usd::ZERO).plus(output.unwrap_or(Usd::ZERO)));
+        ("genai_prices_dataset", cost)
     });
     let provider = usd(&expected["provider_stated_cost_usd"]["value"]);
     let asserted = usd(&expected["test_asserted_usage"]["usage"]["cost"]);
@@ -274,6 +357,22 @@ fn costs_agree_with_every_stated_one_or_a_reason_is_given() {
     println!("{compared} stated costs compared, {} explained", used.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(used.len(), EXPLAINED.len(), "explanations that nothing needs");
+}
+
+#[test]
+fn refused_calls_are_told_apart_and_cost_nothing() {
+    let Some(traffic) = traffic() else { return };
+    let mut refused = 0;
+    for exchange in DIALECTS.iter().flat_map(|dialect| Exchange::all_in(&traffic.join(dialect))) {
+        if exchange.status() < 400 {
+            continue;
+        }
+        let event = exchange.event([exchange.answer()]);
+        let said = (event.outcome, event.input_tokens, event.output_tokens);
+        assert_eq!(said, (Outcome::UpstreamError, Some(0), Some(0)), "{}", exchange.name);
+        refused += 1;
+    }
+    println!("{refused} refused calls");
 }
 
 #[test]

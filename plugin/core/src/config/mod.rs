@@ -8,7 +8,7 @@ mod read;
 pub use read::ConfigError;
 
 use crate::attribution::{Dimension, Source, Sources};
-use crate::dialect::{Dialect, Route, region_of_host};
+use crate::dialect::{Dialect, Route};
 use crate::head::RequestHead;
 use crate::limit::{Ceiling, Limit, Matching, Pattern};
 use crate::price::{Override, PriceBook, Rate, RateError};
@@ -96,11 +96,15 @@ impl Config {
         if rule.ignore {
             return None;
         }
-        let dialect = rule.dialect.or(detected.as_ref().map(|route| route.dialect))?;
-        let operation = dialect.operation();
-        let (found, model, stream) = detected.map_or_else(Default::default, |it| (it.provider, it.model, it.stream));
-        let provider = rule.provider.clone().map(Cow::Owned).or(found);
-        Some(Route { dialect, operation, provider, region: region_of_host(head.host), model, stream })
+        let mut route = match (rule.dialect, detected) {
+            (Some(dialect), Some(detected)) if dialect != detected.dialect => {
+                Route { provider: detected.provider, ..Route::of_dialect(dialect, head.host) }
+            }
+            (Some(dialect), None) => Route::of_dialect(dialect, head.host),
+            (_, detected) => detected?,
+        };
+        route.provider = rule.provider.clone().map(Cow::Owned).or(route.provider);
+        Some(route)
     }
 }
 
@@ -373,9 +377,12 @@ mod tests {
         let head = |host, path| RequestHead { method: "POST", path, host, ..RequestHead::default() };
         let route = config.route(&head("a.internal:8080", "/llm/x")).expect("a route");
         assert_eq!((route.dialect, route.provider.as_deref()), (Dialect::AnthropicMessages, Some("aws.bedrock")));
-        let route = config.route(&head("a.internal", "/llm/model/m%3A0/converse-stream")).expect("a route");
-        assert_eq!((route.model.as_deref(), route.stream), (Some("m:0"), Some(true)));
         assert_eq!(config.route(&head("b", "/v1/chat/completions")), None);
+        let path = "/llm/models/gemini-2.5-pro:streamGenerateContent";
+        let said = |route: Option<Route>| route.map(|route| (route.dialect, route.model, route.stream));
+        let gemini = (Dialect::Gemini, Some("gemini-2.5-pro".to_owned()), Some(true));
+        assert_eq!(said(config.route(&head("b", path))), Some(gemini));
+        assert_eq!(said(config.route(&head("a.internal", path))), Some((Dialect::AnthropicMessages, None, None)));
         assert_eq!(config.route(&head("b", "/v1/models")), None);
     }
 }

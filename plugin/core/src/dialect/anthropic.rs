@@ -9,12 +9,12 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use super::blocks::{Sections, Style};
-use super::object::{boolean, count, items, member, members, string};
+use super::nested::{NESTING_MAX, read_block, read_content};
+use super::object::{boolean, count, member, members, string};
 use super::{Answer, Request, UsagePart, Wire, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
 use crate::prompt::{Element, Kind, Piece};
 use crate::usage::{Bucket, Usage};
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 const STYLE: Style = Style {
@@ -54,41 +54,6 @@ pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piec
             Some(text) => piece(Piece::Text(text)),
             None => read_block(element.raw, NESTING_MAX, piece),
         },
-    }
-}
-
-/// Content holds blocks that hold content: a tool's result holds a search result, which holds text. What a hostile
-/// body nests deeper is not looked into; it would cost stack and time without end.
-const NESTING_MAX: u8 = 4;
-
-fn read_content<'a>(content: &'a RawValue, nesting: u8, piece: &mut dyn FnMut(Piece<'a>)) {
-    match string(content) {
-        Some(text) => piece(Piece::Text(text)),
-        None => _ = items(content.get(), |block| read_block(block, nesting, piece)),
-    }
-}
-
-/// Text, thinking, tool use with its input, tool results with content of their own; the rest is media.
-fn read_block<'a>(block: &'a RawValue, nesting: u8, piece: &mut dyn FnMut(Piece<'a>)) {
-    let Some(deeper) = nesting.checked_sub(1) else { return piece(Piece::Media) };
-    let mut is_text = false;
-    members(block.get(), |key, value| match &*key {
-        "text" | "thinking" | "name" => {
-            is_text = true;
-            string(value).into_iter().for_each(|text| piece(Piece::Text(text)));
-        }
-        "input" => {
-            is_text = true;
-            piece(Piece::Text(Cow::Borrowed(value.get())));
-        }
-        "content" => {
-            is_text = true;
-            read_content(value, deeper, piece);
-        }
-        _ => {}
-    });
-    if !is_text {
-        piece(Piece::Media);
     }
 }
 

@@ -9,8 +9,15 @@ mod anthropic;
 mod bedrock_converse;
 mod bedrock_invoke;
 mod blocks;
+mod cohere;
+mod embeddings;
+mod gemini;
+mod gemini_interactions;
+mod google;
 mod include_usage;
+mod nested;
 mod object;
+mod ollama;
 mod openai;
 mod openai_chat;
 mod openai_responses;
@@ -22,6 +29,7 @@ use crate::head::ResponseHead;
 use crate::money::Usd;
 use crate::prompt::{Element, Piece};
 use crate::usage::Usage;
+use path::Endpoint;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -38,6 +46,24 @@ pub enum Dialect {
     BedrockConverse,
     /// Amazon Bedrock Invoke and its stream, `/model/M/invoke`: the formats of the models' makers.
     BedrockInvoke,
+    /// OpenAI Embeddings, `/v1/embeddings`, and Voyage's.
+    OpenaiEmbeddings,
+    /// Gemini on the Gemini API and on Vertex, `.../models/M:generateContent`.
+    Gemini,
+    /// Google's embeddings, `.../models/M:embedContent`.
+    GeminiEmbeddings,
+    /// Gemini Interactions, `/v1beta/interactions`.
+    GeminiInteractions,
+    /// Cohere Chat, `/v2/chat`.
+    CohereChat,
+    /// Cohere Chat as it was, `/v1/chat`.
+    CohereChatV1,
+    /// Cohere's embeddings and reranking, `/v2/embed` and `/v2/rerank`.
+    CohereRetrieval,
+    /// Ollama's own API, `/api/chat` and `/api/generate`.
+    Ollama,
+    /// Ollama's embeddings, `/api/embed`.
+    OllamaEmbed,
 }
 
 /// What a call does, by the names of OTel's `gen_ai.operation.name`.
@@ -45,6 +71,14 @@ pub enum Dialect {
 pub enum Operation {
     /// A conversation turn.
     Chat,
+    /// Content of any kind, in Google's words.
+    GenerateContent,
+    /// The continuation of a text.
+    TextCompletion,
+    /// Vectors for texts.
+    Embeddings,
+    /// Texts in order of their relevance; OTel has no name for it yet.
+    Rerank,
 }
 
 /// Where a call goes, as far as its head tells.
@@ -58,16 +92,30 @@ pub struct Route {
     pub provider: Option<Cow<'static, str>>,
     /// The region that the host binds inference to, where it does.
     pub region: Option<&'static str>,
-    /// The model, where the path names it.
+    /// The model, where the path names it; it outranks the body.
     pub model: Option<String>,
-    /// Whether the answer is streamed, where the path tells.
+    /// Whether the answer is streamed, where the path tells; it outranks the body.
     pub stream: Option<bool>,
 }
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 5] =
-        [Self::OpenaiChat, Self::OpenaiResponses, Self::AnthropicMessages, Self::BedrockConverse, Self::BedrockInvoke];
+    pub const ALL: [Self; 14] = [
+        Self::OpenaiChat,
+        Self::OpenaiResponses,
+        Self::AnthropicMessages,
+        Self::BedrockConverse,
+        Self::BedrockInvoke,
+        Self::OpenaiEmbeddings,
+        Self::Gemini,
+        Self::GeminiEmbeddings,
+        Self::GeminiInteractions,
+        Self::CohereChat,
+        Self::CohereChatV1,
+        Self::CohereRetrieval,
+        Self::Ollama,
+        Self::OllamaEmbed,
+    ];
 
     /// The name used in events, metrics and the configuration.
     #[must_use]
@@ -78,6 +126,15 @@ impl Dialect {
             Self::AnthropicMessages => "anthropic_messages",
             Self::BedrockConverse => "bedrock_converse",
             Self::BedrockInvoke => "bedrock_invoke",
+            Self::OpenaiEmbeddings => "openai_embeddings",
+            Self::Gemini => "gemini",
+            Self::GeminiEmbeddings => "gemini_embeddings",
+            Self::GeminiInteractions => "gemini_interactions",
+            Self::CohereChat => "cohere_chat",
+            Self::CohereChatV1 => "cohere_chat_v1",
+            Self::CohereRetrieval => "cohere_retrieval",
+            Self::Ollama => "ollama",
+            Self::OllamaEmbed => "ollama_embed",
         }
     }
 
@@ -85,13 +142,25 @@ impl Dialect {
     #[must_use]
     pub const fn default_provider(self) -> &'static str {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses => "openai",
+            Self::OpenaiChat | Self::OpenaiResponses | Self::OpenaiEmbeddings => "openai",
             Self::AnthropicMessages => "anthropic",
             Self::BedrockConverse | Self::BedrockInvoke => "aws.bedrock",
+            Self::Gemini | Self::GeminiEmbeddings | Self::GeminiInteractions => "gcp.gemini",
+            Self::CohereChat | Self::CohereChatV1 | Self::CohereRetrieval => "cohere",
+            Self::Ollama | Self::OllamaEmbed => "ollama",
         }
     }
 
-    /// What a call in this dialect does.
+    /// The provider that speaks the dialect alone, whatever its host: nobody else's price for a model that goes by
+    /// the same name applies.
+    const fn sole_provider(self) -> Option<&'static str> {
+        match self {
+            Self::Ollama | Self::OllamaEmbed => Some(self.default_provider()),
+            _ => None,
+        }
+    }
+
+    /// What a call in this dialect does, as far as the dialect alone tells.
     #[must_use]
     pub const fn operation(self) -> Operation {
         match self {
@@ -99,7 +168,14 @@ impl Dialect {
             | Self::OpenaiResponses
             | Self::AnthropicMessages
             | Self::BedrockConverse
-            | Self::BedrockInvoke => Operation::Chat,
+            | Self::BedrockInvoke
+            | Self::CohereChat
+            | Self::CohereChatV1
+            | Self::Ollama => Operation::Chat,
+            Self::Gemini | Self::GeminiInteractions => Operation::GenerateContent,
+            Self::OpenaiEmbeddings | Self::GeminiEmbeddings | Self::CohereRetrieval | Self::OllamaEmbed => {
+                Operation::Embeddings
+            }
         }
     }
 
@@ -108,6 +184,11 @@ impl Dialect {
     #[must_use]
     pub(crate) const fn is_priced_as_asked(self) -> bool {
         matches!(self, Self::BedrockConverse | Self::BedrockInvoke)
+    }
+
+    /// Streams are documents in a row, without events around them; each answer says by itself that it is over.
+    pub(crate) const fn streams_documents(self) -> bool {
+        matches!(self, Self::Ollama | Self::CohereChatV1)
     }
 
     /// Reads a request body.
@@ -127,6 +208,15 @@ impl Dialect {
             Self::AnthropicMessages => anthropic::read_request(json, &mut request),
             Self::BedrockConverse => bedrock_converse::read_request(json, &mut request),
             Self::BedrockInvoke => bedrock_invoke::read_request(json, &mut request),
+            Self::Gemini => gemini::read_request(json, &mut request),
+            Self::GeminiEmbeddings => gemini::read_embedding_request(json, &mut request),
+            Self::GeminiInteractions => gemini_interactions::read_request(json, &mut request),
+            Self::CohereChat => cohere::read_request(json, &mut request),
+            Self::CohereChatV1 => cohere::read_request_v1(json, &mut request),
+            Self::Ollama => ollama::read_request(json, &mut request),
+            Self::OpenaiEmbeddings | Self::CohereRetrieval | Self::OllamaEmbed => {
+                embeddings::read_request(json, &mut request)
+            }
         };
         match is_object {
             true if request.elements.len() >= ELEMENTS_MAX => Err(RequestError::TooManyParts),
@@ -151,11 +241,17 @@ impl Dialect {
     /// Calls `piece` with everything in an element that consumes tokens.
     pub fn read_element<'a>(self, element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
         match self {
-            Self::OpenaiChat => openai_chat::read_element(element, piece),
+            Self::OpenaiChat | Self::Ollama => openai_chat::read_element(element, piece),
             Self::OpenaiResponses => openai_responses::read_element(element, piece),
             Self::AnthropicMessages => anthropic::read_element(element, piece),
             Self::BedrockConverse => bedrock_converse::read_element(element, piece),
             Self::BedrockInvoke => bedrock_invoke::read_element(element, piece),
+            Self::Gemini | Self::GeminiEmbeddings => gemini::read_element(element, piece),
+            Self::GeminiInteractions => gemini_interactions::read_element(element, piece),
+            Self::CohereChat | Self::CohereChatV1 => cohere::read_element(element, piece),
+            Self::OpenaiEmbeddings | Self::CohereRetrieval | Self::OllamaEmbed => {
+                embeddings::read_element(element, piece);
+            }
         }
     }
 
@@ -164,8 +260,8 @@ impl Dialect {
     pub fn priming(self, model: &str) -> u64 {
         match self {
             Self::OpenaiChat | Self::OpenaiResponses => openai::priming(model),
-            // Part of what the tokenizer's ratio was measured on.
-            Self::AnthropicMessages | Self::BedrockConverse | Self::BedrockInvoke => 0,
+            // Part of what the tokenizer's ratio was measured on, or nothing at all.
+            _ => 0,
         }
     }
 
@@ -173,7 +269,7 @@ impl Dialect {
     #[must_use]
     pub fn error_body(self, kind: &str, code: &str, message: &str) -> String {
         let body = match self {
-            Self::OpenaiChat | Self::OpenaiResponses => {
+            Self::OpenaiChat | Self::OpenaiResponses | Self::OpenaiEmbeddings => {
                 serde_json::json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
             }
             Self::AnthropicMessages => {
@@ -183,6 +279,18 @@ impl Dialect {
                 let kind = if kind == "rate_limit_error" { "ThrottlingException" } else { "ValidationException" };
                 serde_json::json!({"__type": kind, "message": message})
             }
+            Self::Gemini | Self::GeminiEmbeddings | Self::GeminiInteractions => {
+                let (status, name) = match kind {
+                    "rate_limit_error" => (429, "RESOURCE_EXHAUSTED"),
+                    "api_error" => (500, "INTERNAL"),
+                    _ => (400, "INVALID_ARGUMENT"),
+                };
+                serde_json::json!({"error": {"code": status, "message": message, "status": name}})
+            }
+            Self::CohereChat | Self::CohereChatV1 | Self::CohereRetrieval => {
+                serde_json::json!({"error_type": code, "message": message})
+            }
+            Self::Ollama | Self::OllamaEmbed => serde_json::json!({"error": message}),
         };
         body.to_string()
     }
@@ -196,6 +304,13 @@ impl Dialect {
             Self::AnthropicMessages => Reader::<anthropic::Response>::boxed(),
             Self::BedrockConverse => Reader::<bedrock_converse::Response>::boxed(),
             Self::BedrockInvoke => bedrock_invoke::Response::boxed(),
+            Self::Gemini | Self::GeminiEmbeddings => Reader::<gemini::Response>::boxed(),
+            Self::GeminiInteractions => Reader::<gemini_interactions::Response>::boxed(),
+            Self::CohereChat | Self::CohereChatV1 => Reader::<cohere::Response>::boxed(),
+            Self::Ollama => Reader::<ollama::Response>::boxed(),
+            Self::OpenaiEmbeddings | Self::CohereRetrieval | Self::OllamaEmbed => {
+                Reader::<embeddings::Response>::boxed()
+            }
         }
     }
 }
@@ -206,6 +321,10 @@ impl Operation {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Chat => "chat",
+            Self::GenerateContent => "generate_content",
+            Self::TextCompletion => "text_completion",
+            Self::Embeddings => "embeddings",
+            Self::Rerank => "rerank",
         }
     }
 }
@@ -215,13 +334,13 @@ impl Route {
     #[must_use]
     pub fn detect(method: &str, path: &str, host: &str) -> Option<Self> {
         let known = provider_of_host(host);
-        let endpoint = path::endpoint(method, path).or_else(|| {
+        let endpoint = Endpoint::of(method, path).or_else(|| {
             // Too general a path to mean an LLM call at a host that is not known to serve any (DeepSeek's is).
             known.filter(|_| path == "/responses")?;
-            path::endpoint(method, "/v1/responses")
+            Endpoint::of(method, "/v1/responses")
         });
-        let path::Endpoint { dialect, operation, model, stream, provider } = endpoint?;
-        let provider = known.or(provider).map(Cow::Borrowed);
+        let Endpoint { dialect, operation, model, stream, provider } = endpoint?;
+        let provider = known.or(provider).or(dialect.sole_provider()).map(Cow::Borrowed);
         Some(Self { dialect, operation, provider, region: region_of_host(host), model, stream })
     }
 
@@ -230,10 +349,26 @@ impl Route {
     /// # Errors
     /// [`RequestError`] when the body is not one JSON object.
     pub fn read_request<'a>(&self, body: &'a [u8]) -> Result<Request<'a>, RequestError> {
-        let mut request = self.dialect.read_request(body)?;
+        self.dialect.read_request(body).map(|request| self.outrank(request))
+    }
+
+    /// The request as it is meant: the path outranks the body.
+    pub(crate) fn outrank<'a>(&self, mut request: Request<'a>) -> Request<'a> {
         request.model = self.model.clone().map(Cow::Owned).or(request.model);
         request.stream = self.stream.unwrap_or(request.stream);
-        Ok(request)
+        request
+    }
+
+    /// The route of a request that is known to speak a dialect, whatever its path.
+    pub(crate) fn of_dialect(dialect: Dialect, host: &str) -> Self {
+        Self {
+            dialect,
+            operation: dialect.operation(),
+            provider: dialect.sole_provider().map(Cow::Borrowed),
+            region: region_of_host(host),
+            model: None,
+            stream: None,
+        }
     }
 }
 
@@ -280,6 +415,10 @@ fn provider_of_host(host: &str) -> Option<&'static str> {
         ("api.fireworks.ai", "fireworks"),
         ("ai-gateway.vercel.sh", "vercel"),
         ("generativelanguage.googleapis.com", "gcp.gemini"),
+        ("aiplatform.googleapis.com", "gcp.vertex_ai"),
+        ("api.cohere.com", "cohere"),
+        ("api.cohere.ai", "cohere"),
+        ("api.voyageai.com", "voyageai"),
     ]
     .into_iter()
     .find_map(|(known, provider)| {
@@ -500,7 +639,7 @@ impl Delivered {
 
 /// Reads a response in pieces of any size.
 pub trait ResponseReader {
-    /// The head, which comes before the body.
+    /// The response's head, before its body.
     fn head(&mut self, head: &ResponseHead<'_>);
     /// Reads the next piece of the body.
     fn feed(&mut self, bytes: &[u8]);
@@ -516,6 +655,10 @@ pub trait ResponseReader {
     fn cost(&self) -> Option<Usd> {
         None
     }
+    /// The usage reported is the output's alone; the input must be counted.
+    fn omits_input(&self) -> bool {
+        false
+    }
 }
 
 /// The response side of one dialect: collects what the shape reports.
@@ -524,6 +667,9 @@ trait Wire: Default + Visit<Self::Field> + 'static {
     const SHAPE: &'static Node<Self::Field>;
 
     fn head(&mut self, _head: &ResponseHead<'_>) {}
+    fn omits_input(&self) -> bool {
+        false
+    }
     fn answer(&self) -> &Answer;
     fn statements(&self) -> u64;
     fn usage(&self) -> Option<Vec<UsagePart>>;
@@ -552,6 +698,10 @@ impl<W: Wire> Reader<W> {
 impl<W: Wire> ResponseReader for Reader<W> {
     fn head(&mut self, head: &ResponseHead<'_>) {
         self.wire.head(head);
+    }
+
+    fn omits_input(&self) -> bool {
+        self.wire.omits_input()
     }
 
     fn feed(&mut self, bytes: &[u8]) {
@@ -631,6 +781,11 @@ mod tests {
             ("aiplatform.eu.rep.googleapis.com", Some("gcp.vertex_ai")),
             ("notapi.openai.com", None),
             ("llm.internal", None),
+            ("europe-west4-aiplatform.googleapis.com", Some("gcp.vertex_ai")),
+            ("aiplatform.eu.rep.googleapis.com", Some("gcp.vertex_ai")),
+            ("aiplatform.googleapis.com", Some("gcp.vertex_ai")),
+            ("notaiplatform.googleapis.com", None),
+            ("api.voyageai.com", Some("voyageai")),
         ] {
             assert_eq!(provider_of_host(host), provider, "{host}");
         }

@@ -14,6 +14,7 @@ use crate::money::Usd;
 use crate::prompt::Piece;
 use crate::usage::{Bucket, Usage};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 /// A usage object as OpenAI counts; `None` where a field is absent or null.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -192,14 +193,16 @@ pub(super) fn priming(model: &str) -> u64 {
     if is_newer { 2 } else { 3 }
 }
 
-/// Content is a string, or parts: those with a `text` or `refusal` are text, the rest is media.
+/// Content is a string, or parts: text where they hold any, else media.
 pub(super) fn read_content<'a>(content: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
     if let Some(text) = string(content) {
         return piece(Piece::Text(text));
     }
     items(content.get(), |part| {
-        let text = member(part.get(), "text").or_else(|| member(part.get(), "refusal"));
-        piece(text.and_then(string).map_or(Piece::Media, Piece::Text));
+        let text = ["text", "refusal", "thinking"].iter().find_map(|key| member(part.get(), key).and_then(string));
+        // Cohere's documents are rendered as the JSON they are.
+        let document = || member(part.get(), "document").map(|document| Cow::Borrowed(document.get()));
+        piece(text.or_else(document).map_or(Piece::Media, Piece::Text));
     });
 }
 

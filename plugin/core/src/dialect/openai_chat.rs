@@ -36,7 +36,7 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
 }
 
 /// Cuts tools and messages into elements: instructions lead, tools follow them, the conversation comes last.
-fn read_prompt<'a>(tools: Option<&'a RawValue>, messages: Option<&'a RawValue>, request: &mut Request<'a>) {
+pub(super) fn read_prompt<'a>(tools: Option<&'a RawValue>, messages: Option<&'a RawValue>, request: &mut Request<'a>) {
     let messages = collect(messages, |message, elements| {
         let (component, kind) = classify(message);
         elements.push(Element { component, kind, name: None, raw: message });
@@ -76,6 +76,10 @@ pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piec
     if element.kind == Kind::Tool {
         return piece(Piece::Text(Cow::Borrowed(element.raw.get())));
     }
+    // Kin of this dialect also prompt with a bare text.
+    if let Some(text) = string(element.raw) {
+        return piece(Piece::Text(text));
+    }
     piece(MESSAGE_FRAMING);
     members(element.raw.get(), |key, value| match &*key {
         "content" => read_content(value, piece),
@@ -83,7 +87,10 @@ pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piec
             piece(Piece::Framing(1));
             string(value).into_iter().for_each(|name| piece(Piece::Text(name)));
         }
-        "refusal" | "reasoning_content" => string(value).into_iter().for_each(|text| piece(Piece::Text(text))),
+        "images" => _ = items(value.get(), |_| piece(Piece::Media)),
+        "refusal" | "reasoning_content" | "thinking" | "tool_plan" => {
+            string(value).into_iter().for_each(|text| piece(Piece::Text(text)))
+        }
         "tool_calls" => _ = items(value.get(), |call| read_tool_call(member(call.get(), "function"), piece)),
         "function_call" => read_tool_call(Some(value), piece),
         _ => {}
@@ -94,7 +101,8 @@ fn read_tool_call<'a>(function: Option<&'a RawValue>, piece: &mut dyn FnMut(Piec
     let Some(function) = function else { return };
     members(function.get(), |key, value| {
         if matches!(&*key, "name" | "arguments") {
-            string(value).into_iter().for_each(|text| piece(Piece::Text(text)));
+            // Arguments are JSON in a string; Ollama leaves the string out.
+            piece(Piece::Text(string(value).unwrap_or(Cow::Borrowed(value.get()))));
         }
     });
 }
