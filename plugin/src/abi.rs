@@ -61,6 +61,14 @@ mod imports {
             value: *const u8,
             value_length: usize,
         ) -> u32;
+        pub(super) fn proxy_remove_header_map_value(map: u32, key: *const u8, key_length: usize) -> u32;
+        pub(super) fn proxy_set_buffer_bytes(
+            buffer: u32,
+            start: usize,
+            size: usize,
+            data: *const u8,
+            length: usize,
+        ) -> u32;
         pub(super) fn proxy_get_buffer_bytes(
             buffer: u32,
             start: usize,
@@ -150,6 +158,18 @@ pub(crate) fn replace_request_header(name: &str, value: &str) -> Result<(), Stat
             value.len(),
         )
     })
+}
+
+/// Removes a header; one that is not there is removed already.
+pub(crate) fn remove_header(of: Headers, name: &str) -> Result<(), Status> {
+    check(unsafe { imports::proxy_remove_header_map_value(of as u32, name.as_ptr(), name.len()) })
+}
+
+/// Puts other bytes in the place of all that a buffer holds.
+pub(crate) fn replace_buffer(buffer: Buffer, bytes: &[u8]) -> Result<(), Status> {
+    // Hosts cut off what they replace at what they hold.
+    const ALL: usize = 0x7FFF_FFFF;
+    check(unsafe { imports::proxy_set_buffer_bytes(buffer as u32, 0, ALL, bytes.as_ptr(), bytes.len()) })
 }
 
 /// The first `size` bytes of a buffer; `None` when the host has nothing to hand over.

@@ -104,6 +104,11 @@ impl Host {
         matches!(self, Self::Apisix)
     }
 
+    /// Whether bodies can be changed here: APISIX cannot, and Kong's answers were never seen changed.
+    pub(crate) const fn can_rewrite(self) -> bool {
+        matches!(self, Self::Envoy)
+    }
+
     /// Whether workers can share state here. Kong kills a request that tries without a configured zone
     /// (`nginx_wasm_shm_kv`), so there the operator must say so; APISIX has nothing of the kind.
     pub(crate) const fn has_shared_data(self, choice: SharedData) -> bool {

@@ -63,6 +63,13 @@ impl Http {
         if end_of_stream && host.reports_missing_body() {
             return self.admit(root, Body::Whole(&[]));
         }
+        if let Some(call) = self.call.as_mut().filter(|call| host.can_rewrite() && root.meter.may_ask_for_usage(call)) {
+            // The body may grow. Its length cannot be corrected once headers have gone on, so they go without.
+            let removed = abi::remove_header(Headers::Request, "content-length");
+            if root.metrics.note("remove_header_map_value", removed).is_some() {
+                call.allow_rewrite();
+            }
+        }
         root.metrics.note("set_property", host.ask_for_request_body());
         host.until_body(root.meter.config().hold_headers)
     }
@@ -99,6 +106,10 @@ impl Http {
         let headers = head::Headers::new(&pairs);
         let status = headers.get(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
         root.meter.respond(call, &ResponseHead { status, headers });
+        if call.withholds() {
+            let removed = abi::remove_header(Headers::Response, "content-length");
+            root.metrics.note("remove_header_map_value", removed);
+        }
         root.metrics.note("set_property", host.ask_for_response_body());
         if end_of_stream && host.reports_missing_body() {
             self.end_whole(root);
@@ -118,6 +129,9 @@ impl Http {
             if root.meter.read(call, &piece, now()) {
                 let event = root.meter.so_far(call, now());
                 output::publish(host, &mut root.metrics, &event);
+            }
+            if let Some(passed) = call.pass(&piece, end_of_stream) {
+                root.metrics.note("set_buffer_bytes", abi::replace_buffer(Buffer::ResponseBody, &passed));
             }
         }
         if end_of_stream {
@@ -168,8 +182,12 @@ impl Http {
     fn admit(&mut self, root: &mut Root, body: Body<'_>) -> Action {
         let Some(call) = &mut self.call else { return Action::Continue };
         self.is_admitted = true;
-        match root.meter.admit(call, body) {
-            Verdict::Forward => {
+        let verdict = root.meter.admit(call, body);
+        if let Verdict::Rewrite(body) = &verdict {
+            root.metrics.note("set_buffer_bytes", abi::replace_buffer(Buffer::RequestBody, body));
+        }
+        match verdict {
+            Verdict::Forward | Verdict::Rewrite(_) => {
                 let host = root.host();
                 let event = root.meter.so_far(call, now());
                 output::publish(host, &mut root.metrics, &event);

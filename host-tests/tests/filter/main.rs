@@ -16,3 +16,4 @@ mod spans;
 mod strangers;
 mod support;
 mod untouched;
+mod usage_request;

@@ -22,7 +22,7 @@ use std::fs;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::path::{Path, PathBuf};
 
-use layout::class;
+use layout::{SLOT_BYTES, class};
 use regex_syntax::hir::{Class, HirKind};
 
 /// Writes the tables of every encoding whose feature is on.
@@ -33,10 +33,18 @@ pub(crate) fn generate() {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     classes(&out);
     if std::env::var_os("CARGO_FEATURE_O200K_BASE").is_some() {
-        Vocabulary::of("o200k_base", 199_998, &tiktoken_rs::o200k_base().expect("o200k_base")).write(&out, 1 << 18);
+        Vocabulary::of("o200k_base", 199_998, &tiktoken_rs::o200k_base().expect("o200k_base")).write(
+            &out,
+            1 << 19,
+            73_728,
+        );
     }
     if std::env::var_os("CARGO_FEATURE_CL100K_BASE").is_some() {
-        Vocabulary::of("cl100k_base", 100_256, &tiktoken_rs::cl100k_base().expect("cl100k_base")).write(&out, 1 << 16);
+        Vocabulary::of("cl100k_base", 100_256, &tiktoken_rs::cl100k_base().expect("cl100k_base")).write(
+            &out,
+            1 << 16,
+            40_960,
+        );
     }
 }
 
@@ -89,28 +97,69 @@ impl Vocabulary {
         Self { name, tokens, ids }
     }
 
-    fn write(&self, out: &Path, span_bits: usize) {
+    /// Writes every table; the dictionary takes its words from the first `frequent` tokens, and all Chinese ones.
+    fn write(&self, out: &Path, span_bits: usize, frequent: usize) {
         let save = |table: &str, bytes: &[u8]| save(out, &format!("{}.{table}", self.name), bytes);
         // Every byte is a token, and the first 256 ids are the bytes.
         let bytes: Vec<u8> = (0..=255_u8).map(|byte| u8::try_from(self.ids[&[byte][..]]).expect("a byte id")).collect();
         save("bytes", &bytes);
-        let (slots, pilots) = perfect_hash(&self.pairs());
-        save("slots", &slots.iter().flat_map(|slot| slot.to_le_bytes()).collect::<Vec<u8>>());
-        save("pilots", &pilots.iter().flat_map(|pilot| pilot.to_le_bytes()).collect::<Vec<u8>>());
+        let (slots, pilots) = self.pair_table();
+        save(
+            "slots",
+            &slots.iter().flat_map(|slot| slot.to_le_bytes().into_iter().take(SLOT_BYTES)).collect::<Vec<u8>>(),
+        );
+        save("pilots", &pilots);
+        save("ascii", &le(&self.ascii_pairs()));
         let (spans, leads) = self.spans(span_bits);
         save("spans", &spans);
         save("leads", &leads.iter().flat_map(|mask| mask.to_le_bytes()).collect::<Vec<u8>>());
-        save("words", &self.words());
+        // Chinese texts are cut into parts that are mostly one rare token or few, so all of theirs are words.
+        let chinese = |token: &[u8]| token.chunks(3).all(|char| matches!(char, [0xE3..=0xE9, _, _]));
+        let words = (0..)
+            .zip(&self.tokens)
+            .filter(|&(id, token)| (id < frequent || chinese(token)) && std::str::from_utf8(token).is_ok());
+        let words = words.map(|(_, token)| token);
+        let (short, long): (Vec<_>, Vec<_>) =
+            words.filter(|token| token.len() <= layout::LONG_WORD).partition(|token| token.len() <= layout::SHORT_WORD);
+        for (name, words, width) in [("short", short, 8), ("long", long, 16)] {
+            let (slots, pilots) = dictionary(&words, width);
+            save(&format!("{name}_words"), &slots);
+            save(&format!("{name}_pilots"), &pilots);
+        }
     }
 
-    /// The one merge that makes each token of two or more bytes: `(key of the pair, merged id)`.
-    fn pairs(&self) -> Vec<(u64, u32)> {
-        let merged = (0..).zip(&self.tokens).filter(|(_, token)| token.len() > 1);
-        merged
+    /// The one merge that makes each token of two or more bytes, under a perfect hash of its two parts.
+    fn pair_table(&self) -> (Vec<u64>, Vec<u8>) {
+        let merged = (0_u32..).zip(&self.tokens).filter(|(_, token)| token.len() > 1);
+        let pairs: Vec<(u64, u32)> = merged
             .map(|(id, token)| {
                 let (left, right) =
                     self.last_merge(token).unwrap_or_else(|| panic!("{}: {token:?} is unreachable", self.name));
-                (layout::pair_key(left, right), id)
+                (layout::pair(left, right), id)
+            })
+            .collect();
+        let (slots, buckets) = (pairs.len() * 100 / 97, pairs.len() / 5);
+        assert!((1 << (layout::ID_BITS + 1)) / slots < 15, "a tag holds the turns and is never all ones");
+        let (places, pilots) = perfect_hash(
+            pairs.iter().map(|&(pair, _)| layout::bucket(pair, buckets)),
+            buckets,
+            |at, pilot| layout::place(pairs[at].0, pilot, slots).slot,
+            slots,
+        );
+        let mut table = vec![layout::NO_PAIR; slots];
+        for (&(pair, id), (slot, pilot)) in pairs.iter().zip(places) {
+            table[slot] = (layout::place(pair, pilot, slots).tag << layout::ID_BITS) | u64::from(id);
+        }
+        (table, le(&pilots))
+    }
+
+    /// What two ASCII bytes merge into, at 128 times the first plus the second.
+    fn ascii_pairs(&self) -> Vec<u16> {
+        let pairs = (0..128_u8).flat_map(|left| (0..128_u8).map(move |right| [left, right]));
+        pairs
+            .map(|pair| match self.ids.get(&pair[..]) {
+                Some(&id) => u16::try_from(id).unwrap_or(layout::ASCII_ELSEWHERE).min(layout::ASCII_ELSEWHERE),
+                None => layout::ASCII_NONE,
             })
             .collect()
     }
@@ -174,61 +223,82 @@ impl Vocabulary {
         }
         (set, leads)
     }
-
-    /// What the word cache starts with: short tokens, the most frequent (lowest id) first, one per slot, each as its
-    /// length and its bytes.
-    fn words(&self) -> Vec<u8> {
-        let mut taken = vec![false; layout::WORD_SLOTS];
-        let mut words = Vec::new();
-        for token in self.tokens.iter().take(layout::WORD_SLOTS) {
-            if token.len() > layout::WORD_BYTES || std::str::from_utf8(token).is_err() {
-                continue;
-            }
-            let mut key = [0_u8; 16];
-            key[..token.len()].copy_from_slice(token);
-            key[15] = token.len() as u8;
-            let (low, high) = key.split_at(8);
-            let key = [low, high].map(|half| u64::from_le_bytes(half.try_into().expect("eight bytes")));
-            let slot = &mut taken[layout::word_slot(key)];
-            if !std::mem::replace(slot, true) {
-                words.push(token.len() as u8);
-                words.extend_from_slice(token);
-            }
-        }
-        words
-    }
 }
 
-/// Places every key in a table without collisions: a hash picks a bucket, the bucket's pilot picks the slots of its
-/// keys. Fullest buckets first, each takes the first pilot under which all its keys find free slots.
-fn perfect_hash(pairs: &[(u64, u32)]) -> (Vec<u64>, Vec<u16>) {
-    let (slots, buckets) = (pairs.len() * 100 / 97, pairs.len() / 5);
-    let mut by_bucket = vec![Vec::new(); buckets];
-    for &(key, id) in pairs {
-        by_bucket[layout::pair_bucket(layout::pair_hash(key), buckets)].push((key, id));
+/// The bytes and lengths of words under a perfect hash, in slots of `width` bytes.
+fn dictionary(words: &[&Vec<u8>], width: usize) -> (Vec<u8>, Vec<u8>) {
+    let (slots, buckets) = (words.len() * 100 / 97, words.len() / 5);
+    let keys: Vec<Vec<u8>> = words
+        .iter()
+        .map(|word| {
+            let mut key = word.to_vec();
+            key.resize(width - 1, 0);
+            key.push(word.len() as u8);
+            key
+        })
+        .collect();
+    let half = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+    let hashes: Vec<u64> = keys
+        .iter()
+        .map(|key| match key.split_at(8) {
+            (low, []) => layout::short_hash(half(low)),
+            (low, high) => layout::long_hash([half(low), half(high)]),
+        })
+        .collect();
+    let (places, pilots) = perfect_hash(
+        hashes.iter().map(|&hash| layout::word_bucket(hash, buckets)),
+        buckets,
+        |at, pilot| layout::word_slot(hashes[at], pilot, slots),
+        slots,
+    );
+    let mut table = vec![0; slots * width];
+    for (key, (slot, _)) in keys.iter().zip(places) {
+        table[slot * width..(slot + 1) * width].copy_from_slice(key);
+    }
+    (table, le(&pilots))
+}
+
+/// Places keys in a table without collisions: each key has a bucket, and the bucket's pilot picks the slots of its
+/// keys. Fullest buckets first, each takes the first pilot under which all its keys find free slots. Returns slot and
+/// pilot of each key, and the pilot of each bucket.
+fn perfect_hash(
+    bucket_of: impl Iterator<Item = usize>,
+    buckets: usize,
+    slot_of: impl Fn(usize, u16) -> usize,
+    slots: usize,
+) -> (Vec<(usize, u16)>, Vec<u16>) {
+    let mut members = vec![Vec::new(); buckets];
+    for (key, bucket) in bucket_of.enumerate() {
+        members[bucket].push(key);
     }
     let mut order: Vec<usize> = (0..buckets).collect();
-    order.sort_by_key(|&bucket| (usize::MAX - by_bucket[bucket].len(), bucket));
-    let (mut table, mut pilots) = (vec![layout::NO_PAIR; slots], vec![0_u16; buckets]);
+    order.sort_by_key(|&bucket| (usize::MAX - members[bucket].len(), bucket));
+    let (mut taken, mut pilots) = (vec![false; slots], vec![0; buckets]);
+    let mut placed = vec![(0, 0); members.iter().map(Vec::len).sum()];
+    let mut found = Vec::new();
     for bucket in order {
-        let keys = &by_bucket[bucket];
-        let mut places = Vec::with_capacity(keys.len());
-        pilots[bucket] = (0..=u16::MAX)
+        let pilot = (0..=u16::MAX)
             .find(|&pilot| {
-                places.clear();
-                keys.iter().all(|&(key, _)| {
-                    let place = layout::pair_slot(layout::pair_hash(key), pilot, slots);
-                    let free = table[place] == layout::NO_PAIR && !places.contains(&place);
-                    places.push(place);
+                found.clear();
+                members[bucket].iter().all(|&key| {
+                    let slot = slot_of(key, pilot);
+                    let free = !taken[slot] && !found.contains(&slot);
+                    found.push(slot);
                     free
                 })
             })
             .expect("a pilot for every bucket");
-        for (place, &(key, id)) in places.into_iter().zip(keys) {
-            table[place] = (key << layout::ID_BITS) | u64::from(id);
+        pilots[bucket] = pilot;
+        for (&key, &slot) in members[bucket].iter().zip(&found) {
+            taken[slot] = true;
+            placed[key] = (slot, pilot);
         }
     }
-    (table, pilots)
+    (placed, pilots)
+}
+
+fn le(numbers: &[u16]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
 
 fn save(out: &Path, table: &str, bytes: &[u8]) {

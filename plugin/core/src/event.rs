@@ -253,9 +253,13 @@ pub struct Event {
     pub cost_usd: Option<Usd>,
     /// Where the cost comes from.
     pub cost_source: CostSource,
+    /// What the call costs by the price list or the operator's prices, to compare with a cost that the provider states.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub list_cost_usd: Option<Usd>,
     /// Why there is no cost although tokens are known.
     pub unpriced_reason: Option<String>,
-    /// Dollars by token bucket, `web_search` and `request`; only what is not zero. They sum to `cost_usd`.
+    /// Dollars by token bucket, `web_search` and `request`, or `unattributed` where a stated cost has no list price to
+    /// divide it by; only what is not zero. They sum to `cost_usd`.
     #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, String>"))]
     pub cost: BTreeMap<&'static str, Usd>,
     /// The rows of the price list that were used: one, or several where several models worked on the call.

@@ -16,6 +16,7 @@ use crate::config::raw::FailureMode;
 use crate::dialect::{Dialect, Request, RequestError, ResponseReader, Route, UsagePart};
 use crate::event::Event;
 use crate::frame::Wellformedness;
+use crate::frame::withhold::Withhold;
 use crate::head::{RequestHead, ResponseHead};
 use crate::limit::{Estimate, Finding};
 use crate::metrics::{Measurement, Measurer};
@@ -50,6 +51,9 @@ pub struct Call {
     pub(crate) first_byte: Option<Timestamp>,
     pub(crate) usage: Option<Vec<UsagePart>>,
     pub(crate) unmetered: Option<Unmetered>,
+    may_rewrite: bool,
+    /// Takes out of the answer what only we asked for.
+    withhold: Option<Withhold>,
 }
 
 /// What the request asked for.
@@ -108,6 +112,8 @@ pub enum Unmetered {
 pub enum Verdict {
     /// Send it on.
     Forward,
+    /// Send it on with this body instead.
+    Rewrite(Vec<u8>),
     /// Answer it here.
     Deny(Denial),
 }
@@ -169,7 +175,17 @@ impl Meter {
         call.asked = Asked::of(&request);
         request.end_user.iter().for_each(|user| call.attribution.set_end_user(user));
         call.prompt = self.count(call.route.dialect, &request);
-        self.limit(call)
+        match (self.limit(call), body) {
+            (Verdict::Forward, Body::Whole(bytes)) if self.must_ask_for_usage(call) => self.ask_for_usage(call, bytes),
+            (verdict, _) => verdict,
+        }
+    }
+
+    /// Whether the request may have to be changed so that its stream states usage. Then the gateway must be ready for
+    /// a body of another length.
+    #[must_use]
+    pub fn may_ask_for_usage(&self, call: &Call) -> bool {
+        self.config.include_usage && call.route.dialect.must_ask_for_usage()
     }
 
     /// The response's head arrives.
@@ -180,6 +196,11 @@ impl Meter {
                 call.unmetered = Some(Unmetered::ResponseEncoded);
             }
             _ => call.reader = Some(call.route.dialect.response_reader()),
+        }
+        // Only streams have the chunk; anything else must pass as it comes.
+        let is_stream = head.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
+        if !is_stream || call.reader.is_none() {
+            call.withhold = None;
         }
     }
 
@@ -220,6 +241,35 @@ impl Meter {
     /// What the gateway counts for an event of a call that is over.
     pub fn measure(&mut self, event: &Event) -> Vec<Measurement> {
         self.measurer.measure(event)
+    }
+
+    /// Only providers that are known to understand the question are asked: others refuse fields they do not know.
+    fn must_ask_for_usage(&self, call: &Call) -> bool {
+        const UNDERSTAND: [&str; 4] = ["openai", "azure.ai.openai", "azure.ai.inference", "x_ai"];
+        /// By the price list's names, where the host does not tell: whose model it is.
+        const MAKERS: [&str; 2] = ["openai", "x-ai"];
+        if !call.may_rewrite || !call.asked.stream {
+            return false;
+        }
+        match (&call.route.provider, &call.asked.model) {
+            (Some(provider), _) => UNDERSTAND.contains(&provider.as_ref()),
+            (None, Some(model)) => {
+                let lookup = Lookup { provider: None, model, at: call.opened, terms: Terms::default() };
+                let quote = self.config.prices.quote(&lookup);
+                quote.is_ok_and(|quote| quote.provider().is_some_and(|maker| MAKERS.contains(&maker)))
+            }
+            (None, None) => false,
+        }
+    }
+
+    fn ask_for_usage(&self, call: &mut Call, body: &[u8]) -> Verdict {
+        match call.route.dialect.asking_for_usage(body) {
+            Some(body) => {
+                call.withhold = Some(Withhold::default());
+                Verdict::Rewrite(body)
+            }
+            None => Verdict::Forward,
+        }
     }
 
     fn cannot_judge(&self, call: &mut Call, reason: Unmetered, message: &str) -> Verdict {
@@ -330,12 +380,35 @@ impl Call {
             first_byte: None,
             usage: None,
             unmetered: None,
+            may_rewrite: false,
+            withhold: None,
         }
     }
 
     /// The gateway did not hand over this many bytes of the response.
     pub fn miss_response(&mut self) {
         self.unmetered = Some(Unmetered::ResponseUnreadable);
+    }
+
+    /// The gateway can change this call's bodies.
+    pub const fn allow_rewrite(&mut self) {
+        self.may_rewrite = true;
+    }
+
+    /// Whether the answer loses a chunk on its way to the client, so that its length is not what the provider says.
+    #[must_use]
+    pub const fn withholds(&self) -> bool {
+        self.withhold.is_some()
+    }
+
+    /// What of a piece of the answer goes on to the client; `None` when all of it does, as it is.
+    pub fn pass(&mut self, piece: &[u8], is_last: bool) -> Option<Vec<u8>> {
+        let withhold = self.withhold.as_mut()?;
+        let mut passed = withhold.feed(piece);
+        if is_last {
+            passed.append(&mut withhold.end());
+        }
+        (passed != piece).then_some(passed)
     }
 
     /// The call is answered in the provider's place.

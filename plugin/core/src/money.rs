@@ -56,6 +56,23 @@ impl Usd {
     /// # Errors
     /// [`MoneyError`] when the text is no decimal number, or is finer than 1e-15 USD or too large.
     pub fn parse(text: &str) -> Result<Self, MoneyError> {
+        match Self::read(text)? {
+            (amount, true) => Ok(amount),
+            (_, false) => Err(MoneyError::OutOfRange(text.to_owned())),
+        }
+    }
+
+    /// The same for an amount that somebody else computed in floating point (`4.1400000000000003e-05`): what is finer
+    /// than 1e-15 USD is cut off.
+    ///
+    /// # Errors
+    /// [`MoneyError`] when the text is no decimal number, or too large.
+    pub fn parse_computed(text: &str) -> Result<Self, MoneyError> {
+        Self::read(text).map(|(amount, _)| amount)
+    }
+
+    /// The amount down to femtodollars, and whether that is all of it.
+    fn read(text: &str) -> Result<(Self, bool), MoneyError> {
         let not_decimal = || MoneyError::NotDecimal(text.to_owned());
         let out_of_range = || MoneyError::OutOfRange(text.to_owned());
         let (mantissa, exponent) = match text.split_once(['e', 'E']) {
@@ -83,13 +100,15 @@ impl Usd {
         let places = i32::try_from(fraction.len()).map_err(|_| out_of_range())?;
         let shift = exponent.saturating_sub(places).saturating_add(15);
         let factor = 10_i128.checked_pow(shift.unsigned_abs());
-        let femto = if shift >= 0 {
-            factor.and_then(|f| units.checked_mul(f)).or((units == 0).then_some(0))
+        let (femto, is_all) = if shift >= 0 {
+            let femto = factor.and_then(|factor| units.checked_mul(factor)).or((units == 0).then_some(0));
+            (femto.ok_or_else(out_of_range)?, true)
         } else {
-            factor.filter(|f| units.checked_rem(*f) == Some(0)).and_then(|f| units.checked_div(f))
+            // A divisor beyond the range leaves nothing.
+            let femto = factor.and_then(|factor| units.checked_div(factor)).unwrap_or(0);
+            (femto, factor.and_then(|factor| units.checked_rem(factor)).unwrap_or(units) == 0)
         };
-        let femto = femto.ok_or_else(out_of_range)?;
-        Ok(Self(if negative { femto.saturating_neg() } else { femto }))
+        Ok((Self(if negative { femto.saturating_neg() } else { femto }), is_all))
     }
 
     /// This amount `count` times.
@@ -106,6 +125,12 @@ impl Usd {
         let half = denominator.checked_div(2).unwrap_or(0);
         let rounded = if product < 0 { product.saturating_sub(half) } else { product.saturating_add(half) };
         Self(rounded.checked_div(denominator).unwrap_or(0))
+    }
+
+    /// This amount times `part / whole`, rounded towards zero; `None` when `whole` is zero or the product does not fit.
+    #[must_use]
+    pub fn apportioned(self, part: Self, whole: Self) -> Option<Self> {
+        self.0.checked_mul(part.0)?.checked_div(whole.0).map(Self)
     }
 
     /// The sum, at the end of the range where it does not fit.
@@ -173,6 +198,13 @@ mod tests {
         for text in ["", ".", "1.", ".5", "1,5", "$1", "1e", "0x1", "--1", "1e-16", "NaN", "9e40"] {
             let error = Usd::parse(text).expect_err(text);
             assert!(error.to_string().contains(&format!("`{text}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_amount_computed_in_floating_point_is_read_down_to_a_femtodollar() {
+        for (text, read) in [("4.1400000000000003e-05", "0.0000414"), ("0.0133176", "0.0133176"), ("1e-40", "0")] {
+            assert_eq!(Usd::parse_computed(text).map(|usd| usd.to_string()), Ok(read.to_owned()), "{text}");
         }
     }
 

@@ -41,6 +41,25 @@ pub mod metric {
     pub const DURATION: &str = "tollgate_duration_ms";
     /// Time to the first byte of the answer, in milliseconds.
     pub const TTFT: &str = "tollgate_ttft_ms";
+
+    /// Every metric, in the order in which the README lists them.
+    pub const ALL: [&str; 15] = [
+        REQUESTS,
+        TOKENS,
+        BUCKET_TOKENS,
+        COST,
+        COMPONENT_TOKENS,
+        COMPONENT_COST,
+        CACHE_SAVINGS,
+        CACHE_LOSSES,
+        UNMETERED,
+        UNPRICED,
+        LIMITED,
+        HOST_ERRORS,
+        CONFIG_ERRORS,
+        DURATION,
+        TTFT,
+    ];
 }
 
 /// Label keys that are not dimensions of attribution.

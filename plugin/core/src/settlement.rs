@@ -1,6 +1,7 @@
 //! Settling a call: what it consumed, by which source, what that costs, and the event that says so.
 //!
-//! The provider's own figures are believed, zero included. Where it gave none although it worked (a stream without
+//! The provider's own figures are believed, zero included, and its own price too: the list then says how the stated
+//! cost divides. Where it gave none although it worked (a stream without
 //! usage, an answer that broke off), the input counted before and the output that was delivered are charged, and
 //! marked. An error that consumed nothing costs nothing.
 //! Must not know: wire formats, gateways.
@@ -112,6 +113,7 @@ impl Settlement {
             predicted_input_tokens: (!call.prompt.parts.is_empty()).then(|| call.prompt.tokens()),
             standard_tokens: standard_tokens(call, answer),
             cost_usd: bill.total.filter(|_| is_known),
+            list_cost_usd: bill.list_total.filter(|_| is_known),
             cost_source: if is_known { bill.source } else { CostSource::Unknown },
             unpriced_reason: bill.unpriced.clone(),
             cost: bill.by_bucket(),
@@ -120,7 +122,7 @@ impl Settlement {
             components: if is_known { bill.components() } else { BTreeMap::new() },
             cache: CacheEffect {
                 hit_rate: Proportion::of(usage.cache_read_total(), usage.input_total()),
-                savings_usd: bill.total.filter(|_| is_known).and_then(|total| Some(bill.uncached?.minus(total))),
+                savings_usd: bill.savings.filter(|_| is_known),
             },
             attribution: call.attribution.clone(),
             task: None,
@@ -254,7 +256,13 @@ struct Bill {
     cost: Cost,
     /// `None` where a part has no price.
     total: Option<Usd>,
+    /// The total by the list or the operator's prices, where the provider states another.
+    list_total: Option<Usd>,
+    /// What the cache saved, by the list.
+    savings: Option<Usd>,
     uncached: Option<Usd>,
+    /// A stated cost that no list price divides.
+    unattributed: Option<Usd>,
     source: CostSource,
     unpriced: Option<String>,
     composition: Composition,
@@ -267,7 +275,10 @@ impl Bill {
             usage: Usage::default(),
             cost: Cost::default(),
             total: Some(Usd::ZERO),
+            list_total: None,
+            savings: None,
             uncached: Some(Usd::ZERO),
+            unattributed: None,
             source: CostSource::List,
             unpriced: None,
             composition: Composition::default(),
@@ -280,7 +291,39 @@ impl Bill {
                 Err(unpriced) => bill.add_unpriced(call, &part.usage, unpriced.to_string()),
             }
         }
+        bill.list_total = bill.total;
+        bill.savings = bill.total.and_then(|total| Some(bill.uncached?.minus(total)));
+        if let Some(stated) = call.reader.as_ref().and_then(|reader| reader.cost()).filter(|_| !parts.is_empty()) {
+            bill.take_stated(call, stated);
+        }
         bill
+    }
+
+    /// The provider says what the call costs: that is its cost, divided as the list would divide it.
+    fn take_stated(&mut self, call: &Call, stated: Usd) {
+        let list_total = self.list_total.filter(|total| *total != Usd::ZERO);
+        let mut running = Usd::ZERO;
+        let mut given = Usd::ZERO;
+        // The running sum is what is rounded, so that the shares sum exactly to the stated cost.
+        let mut share = |list: Usd| {
+            running = running.plus(list);
+            let upto = list_total.and_then(|total| stated.apportioned(running, total)).unwrap_or(stated);
+            let share = upto.minus(given);
+            given = upto;
+            share
+        };
+        if list_total.is_some() {
+            let per_bucket = PerBucket::from_fn(|bucket| share(self.cost.per_bucket.get(bucket)));
+            let (web_search, request) = (share(self.cost.web_search), share(self.cost.request));
+            self.cost = Cost { per_bucket, web_search, request, total: stated, ..self.cost };
+            self.composition = Composition::of(&call.prompt, &self.usage, Some(&per_bucket));
+        } else {
+            self.unattributed = Some(stated);
+            self.composition = Composition::of(&call.prompt, &self.usage, None);
+        }
+        self.total = Some(stated);
+        self.source = CostSource::Provider;
+        self.unpriced = None;
     }
 
     fn add_priced(&mut self, call: &Call, usage: &Usage, quote: &Quote<'_>) {
@@ -321,6 +364,9 @@ impl Bill {
         if self.total.is_none() {
             return BTreeMap::new();
         }
+        if let Some(stated) = self.unattributed {
+            return BTreeMap::from([("unattributed", stated)]);
+        }
         let fees = [("web_search", self.cost.web_search), ("request", self.cost.request)];
         let buckets = self.cost.per_bucket.iter().map(|(bucket, cost)| (bucket.name(), cost));
         buckets.chain(fees).filter(|(_, cost)| *cost != Usd::ZERO).collect()
@@ -330,7 +376,8 @@ impl Bill {
         let input = self.usage.input_total();
         let share = |component: Component| {
             let share = self.composition.get(component);
-            let cost_usd = self.total.and(share.cost.or(Some(Usd::ZERO)));
+            let is_divided = self.total.is_some() && self.unattributed.is_none();
+            let cost_usd = is_divided.then(|| share.cost.unwrap_or(Usd::ZERO));
             let proportion = Proportion::of(share.tokens, input);
             (
                 component.name(),
@@ -354,7 +401,9 @@ fn quote<'b>(call: &Call, answer: &Answer, part: &UsagePart, prices: &'b PriceBo
         speed: answer.speed.as_deref().or(call.asked.speed.as_deref()),
         inference_geo: answer.inference_geo.as_deref().or(call.route.region),
     };
-    let lookup = |model| Lookup { provider: call.route.provider.as_deref(), model, at: call.opened, terms };
+    // Vercel's gateway takes the list prices of whoever made the model.
+    let provider = call.route.provider.as_deref().filter(|provider| *provider != "vercel");
+    let lookup = |model| Lookup { provider, model, at: call.opened, terms };
     if let Some(own) = &part.model {
         return prices.quote(&lookup(own));
     }

@@ -1,6 +1,11 @@
 //! What clients and providers may send that is no call: the meter neither panics nor grows, and the event says what
 //! happened.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of a test may panic as tests do")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of a test may panic as tests do"
+)]
 
 mod support;
 

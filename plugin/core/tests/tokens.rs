@@ -1,7 +1,7 @@
 //! The counter against `tiktoken-rs`, the reference: every count on generated, recorded and hostile texts is equal.
 #![allow(clippy::cast_possible_truncation, clippy::indexing_slicing, clippy::string_slice, reason = "a test")]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use proptest::prelude::*;
 use tollgate_core::tokens::{Budget, Count, Counter, Encoding};
@@ -237,5 +237,136 @@ fn generated_texts_count_as_in_the_reference() {
     let mut counter = Counter::new();
     for kind in 0..texts {
         check(&mut counter, &text(&mut random, kind));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    /// Strings of proptest's making, which shrink.
+    #[test]
+    fn any_string_counts_as_in_the_reference(text in any::<String>()) {
+        check(&mut Counter::new(), &text);
+    }
+
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// Beyond the budget a count is an estimate and says so; what says it is exact is what an unlimited budget finds.
+    #[test]
+    fn a_budget_is_honest(text in "\\PC{0,400}") {
+        let text = text.repeat(4_000);
+        for encoding in ENCODINGS {
+            let count = Counter::new().count(encoding, &text, &mut Budget::per_request());
+            prop_assert!(count.tokens <= text.len() as u64);
+            if count.exact {
+                prop_assert_eq!(count, Counter::new().count(encoding, &text, &mut Budget::unlimited()));
+            }
+        }
+    }
+}
+
+/// Texts made to hurt: none takes more than the budget and one piece, none panics, and where the count is exact it is
+/// the reference's.
+#[test]
+fn hostile_texts_stay_within_the_budget() {
+    const MEGABYTE: usize = 1 << 20;
+    let mut random = Random(7);
+    let mut of =
+        |letters: &[u8], len: usize| -> String { (0..len).map(|_| char::from(random.pick(letters))).collect() };
+    let base64 = of(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", MEGABYTE);
+    let letters = of(b"abcdefghijklmnopqrstuvwxyz", MEGABYTE);
+    let punctuation = of(b"!\"#$%&'()*+,-./:;<=>?@[]^_`{|}~", MEGABYTE);
+    let unicode: String = (0..MEGABYTE / 4).map(|_| character(&mut random)).collect();
+    let texts = [
+        "a".repeat(MEGABYTE),
+        " ".repeat(2 * MEGABYTE), // where the reference panics
+        "\u{a0}".repeat(MEGABYTE),
+        "\n ".repeat(MEGABYTE),
+        "'".repeat(MEGABYTE),
+        "中A".repeat(MEGABYTE / 4),
+        "\u{301}A".repeat(MEGABYTE / 3),
+        "中文".repeat(MEGABYTE),
+        "ab".repeat(2 * MEGABYTE),
+        base64,
+        letters,
+        punctuation,
+        unicode,
+    ];
+    let mut counter = Counter::new();
+    for text in &texts {
+        let start = text.chars().next();
+        for encoding in ENCODINGS {
+            let mut budget = Budget::per_request();
+            let count = counter.count(encoding, text, &mut budget);
+            assert!(count.tokens > 0 && count.tokens <= text.len() as u64, "{encoding:?} of {start:?}...: {count:?}");
+            assert!(!count.exact || budget.left() > 0, "{encoding:?} of {start:?}...: beyond the budget, yet exact");
+        }
+    }
+}
+
+/// Long pieces, up to the cap, take the other merge: same counts.
+#[test]
+fn long_pieces_count_as_in_the_reference() {
+    let mut random = Random(11);
+    let mut counter = Counter::new();
+    for len in [59, 60, 61, 62, 63, 64, 65, 100, 119, 120, 121, 500, 4000, 16_000] {
+        for letters in ["a", "ab", "abcdefghijklmnopqrstuvwxyz", " ", "=", "中文字", "กขคงจ", "éèß", "ａｂ"]
+        {
+            let letters: Vec<char> = letters.chars().collect();
+            let bytes = letters[0].len_utf8();
+            check(&mut counter, &(0..len / bytes).map(|_| random.pick(&letters)).collect::<String>());
+        }
+    }
+}
+
+/// The words of real requests and responses: `TOLLGATE_TRAFFIC` is a folder of recordings, `../shared/traffic` beside
+/// the workspace by default.
+#[test]
+fn recorded_traffic_counts_as_in_the_reference() {
+    let folder = std::env::var_os("TOLLGATE_TRAFFIC")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/traffic"), PathBuf::from);
+    let mut counter = Counter::new();
+    let mut files = 0;
+    for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+        for file in std::fs::read_dir(entry.path()).into_iter().flatten().flatten() {
+            let Ok(text) = std::fs::read_to_string(file.path()) else { continue };
+            let Ok(recording) = serde_json::from_str::<serde_json::Value>(&text) else { continue };
+            files += 1;
+            for body in [&recording["request"]["body"], &recording["response"]["body"]] {
+                let Some(body) = body.as_str() else { continue };
+                compare(&mut counter, body);
+                if let Ok(body) = serde_json::from_str(body) {
+                    compare_strings(&mut counter, &body);
+                }
+            }
+        }
+    }
+    if files == 0 {
+        eprintln!("no recordings in {}: nothing compared (set TOLLGATE_TRAFFIC)", folder.display());
+    } else {
+        eprintln!("{files} recordings compared");
+    }
+}
+
+/// Every string in a body, which is what the filter counts.
+fn compare_strings(counter: &mut Counter, value: &serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) => compare(counter, text),
+        serde_json::Value::Array(values) => values.iter().for_each(|value| compare_strings(counter, value)),
+        serde_json::Value::Object(fields) => fields.values().for_each(|value| compare_strings(counter, value)),
+        _ => {}
+    }
+}
+
+/// As [`check`], but for a giant piece, where only the flag can be right.
+fn compare(counter: &mut Counter, text: &str) {
+    for encoding in ENCODINGS {
+        let count = counter.count(encoding, text, &mut Budget::unlimited());
+        if count.exact || text.len() < 16 << 10 {
+            assert_eq!(count, Count { tokens: reference(encoding, text), exact: true }, "{encoding:?} of {text:?}");
+        }
     }
 }

@@ -22,6 +22,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Config {
     /// The gateway, where the operator says.
     pub host: HostChoice,
+    /// Ask for the usage of streams.
+    pub include_usage: bool,
     /// Whether workers share state.
     pub shared_data: SharedData,
     /// Hold request headers until the body has been judged.
@@ -142,6 +144,7 @@ impl Compiler {
         Config {
             host: raw.host,
             shared_data: raw.shared_data,
+            include_usage: raw.include_usage,
             hold_headers: raw.hold_headers,
             failure_mode: raw.failure_mode,
             max_request_bytes: usize::try_from(raw.max_request_bytes).unwrap_or(usize::MAX),

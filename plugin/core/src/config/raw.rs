@@ -2,7 +2,7 @@
 //!
 //! The doc comments are the reference: the JSON Schema (`tollgate schema`) is generated from these types.
 //! Invariants: unknown fields are errors everywhere; every field has a default, so `{}` is valid and useful.
-//! Must not know: what the values mean; `compiled` decides.
+//! Must not know: what the values mean; [`Config`](super::Config) decides.
 
 use crate::attribution::Dimension;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -27,6 +27,10 @@ pub struct RawConfig {
     /// Whether the workers of a gateway share running totals of tasks: `auto` where that is sure to work (Envoy),
     /// `on` also on Kong (only with `nginx_wasm_shm_kv` set, else requests fail), `off` nowhere.
     pub shared_data: SharedData,
+    /// Ask OpenAI, Azure and xAI for the usage of Chat Completions streams where the client does not
+    /// (`stream_options.include_usage`), and take the answer out of the client's stream. Envoy only; where it is off
+    /// or impossible, the usage of such streams is counted instead.
+    pub include_usage: bool,
     /// Which calls are LLM calls, beyond those recognised by their path. The first match counts.
     pub routes: Vec<RawRoute>,
     /// Where the values of each dimension come from, replacing its default headers.
@@ -51,6 +55,7 @@ impl Default for RawConfig {
             failure_mode: FailureMode::Open,
             max_request_bytes: 32 * 1024 * 1024,
             shared_data: SharedData::Auto,
+            include_usage: true,
             routes: Vec::new(),
             attribution: BTreeMap::new(),
             secret: String::new(),

@@ -6,6 +6,7 @@
 //! Must not know: prices, limits, gateways.
 
 mod anthropic;
+mod include_usage;
 mod object;
 mod openai;
 mod openai_chat;
@@ -13,6 +14,7 @@ mod openai_responses;
 
 use crate::frame::json::{Node, Value, Visit};
 use crate::frame::{Documents, Wellformedness};
+use crate::money::Usd;
 use crate::prompt::{Element, Piece};
 use crate::usage::Usage;
 use serde_json::value::RawValue;
@@ -124,6 +126,18 @@ impl Dialect {
         }
     }
 
+    /// Whether streams in this dialect state usage only when the request asks for it.
+    #[must_use]
+    pub const fn must_ask_for_usage(self) -> bool {
+        matches!(self, Self::OpenaiChat)
+    }
+
+    /// A request that asks for the usage of its stream, otherwise the same byte for byte; `None` where it asks already.
+    #[must_use]
+    pub fn asking_for_usage(self, body: &[u8]) -> Option<Vec<u8>> {
+        include_usage::ask(std::str::from_utf8(body).ok()?).map(String::into_bytes)
+    }
+
     /// Calls `piece` with everything in an element that consumes tokens.
     pub fn read_element<'a>(self, element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
         match self {
@@ -182,8 +196,12 @@ impl Route {
     /// The route of a request by its method, path and host; `None` for traffic that is no LLM call.
     #[must_use]
     pub fn detect(method: &str, path: &str, host: &str) -> Option<Self> {
-        let dialect = Dialect::of_path(method, path)?;
         let provider = provider_of_host(host).map(Cow::Borrowed);
+        let dialect = Dialect::of_path(method, path).or_else(|| {
+            // Too general a path to mean an LLM call at a host that is not known to serve any (DeepSeek's is).
+            let is_responses = method.eq_ignore_ascii_case("POST") && path == "/responses";
+            (is_responses && provider.is_some()).then_some(Dialect::OpenaiResponses)
+        })?;
         Some(Self { dialect, operation: dialect.operation(), provider, region: region_of_host(host) })
     }
 }
@@ -212,6 +230,14 @@ fn provider_of_host(host: &str) -> Option<&'static str> {
         ("api.mistral.ai", "mistral_ai"),
         ("api.perplexity.ai", "perplexity"),
         ("api.together.xyz", "together"),
+        ("api.together.ai", "together"),
+        ("api.cerebras.ai", "cerebras"),
+        ("api.avian.io", "avian"),
+        ("api.z.ai", "zai"),
+        ("api.moonshot.ai", "moonshot_ai"),
+        ("api.fireworks.ai", "fireworks"),
+        ("ai-gateway.vercel.sh", "vercel"),
+        ("generativelanguage.googleapis.com", "gcp.gemini"),
     ]
     .into_iter()
     .find_map(|(known, provider)| {
@@ -255,7 +281,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Collects an array's items, up to the bound.
+/// Cuts an array into elements, up to the bound; `None` where there is no array.
 fn collect<'a>(
     array: Option<&'a RawValue>,
     mut element: impl FnMut(&'a RawValue, &mut Vec<Element<'a>>),
@@ -436,6 +462,8 @@ pub trait ResponseReader {
     fn statements(&self) -> u64;
     /// The usage reported so far, by model; `None` while the provider reported nothing.
     fn usage(&self) -> Option<Vec<UsagePart>>;
+    /// What the provider says that the call costs, where it does.
+    fn cost(&self) -> Option<Usd>;
 }
 
 /// The response side of one dialect: collects what the shape reports.
@@ -446,6 +474,10 @@ trait Wire: Default + Visit<Self::Field> + 'static {
     fn answer(&self) -> &Answer;
     fn statements(&self) -> u64;
     fn usage(&self) -> Option<Vec<UsagePart>>;
+    /// Most providers state no cost.
+    fn cost(&self) -> Option<Usd> {
+        None
+    }
 }
 
 struct Reader<W: Wire> {
@@ -479,6 +511,10 @@ impl<W: Wire> ResponseReader for Reader<W> {
     fn usage(&self) -> Option<Vec<UsagePart>> {
         self.wire.usage()
     }
+
+    fn cost(&self) -> Option<Usd> {
+        self.wire.cost()
+    }
 }
 
 /// A leaf of a shape whose value is reported whole.
@@ -499,4 +535,62 @@ const fn path<F>(key: &'static str, field: F, fields: &'static [Node<F>]) -> Nod
 /// A place of a shape whose opening and closing is reported.
 const fn object<F>(key: &'static str, field: F, fields: &'static [Node<F>]) -> Node<F> {
     Node { key, field, take: crate::frame::json::Take::Object, fields }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::price::{Lookup, PriceBook, Terms};
+    use crate::time::Timestamp;
+
+    #[test]
+    fn a_paths_end_tells_the_dialect_and_only_posts_are_calls() {
+        for (method, path, dialect) in [
+            ("POST", "/v1/chat/completions", Some(Dialect::OpenaiChat)),
+            ("post", "/openai/deployments/d/chat/completions?api-version=1", Some(Dialect::OpenaiChat)),
+            ("POST", "/v1/responses/", Some(Dialect::OpenaiResponses)),
+            ("POST", "/v1/responses/compact", Some(Dialect::OpenaiResponses)),
+            ("POST", "/v1/messages?beta=true", Some(Dialect::AnthropicMessages)),
+            ("POST", "/v1/messages/count_tokens", None),
+            ("POST", "/v1/messages/batches", None),
+            ("POST", "/v1/responses/resp_1/cancel", None),
+            ("GET", "/v1/chat/completions", None),
+        ] {
+            assert_eq!(Dialect::of_path(method, path), dialect, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn only_the_data_residency_hosts_have_a_region() {
+        for (host, region) in [
+            ("eu.api.openai.com", Some("eu")),
+            ("US.api.openai.com:443", Some("us")),
+            ("api.openai.com", None),
+            ("eu.api.openai.com.evil.example", None),
+            ("xx.api.openai.com", None),
+        ] {
+            assert_eq!(region_of_host(host), region, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_its_providers_or_a_subdomain_of_it() {
+        for (host, provider) in [
+            ("api.cerebras.ai:443", Some("cerebras")),
+            ("made-up.openai.azure.com", Some("azure.ai.openai")),
+            ("notapi.openai.com", None),
+            ("llm.internal", None),
+        ] {
+            assert_eq!(provider_of_host(host), provider, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_model_that_several_providers_serve_is_priced_at_the_one_that_is_asked() {
+        let price = |provider| {
+            let lookup = Lookup { provider, model: "gpt-oss-120b", at: Timestamp::default(), terms: Terms::default() };
+            PriceBook::builtin().quote(&lookup).map(|quote| quote.provider().map(str::to_owned))
+        };
+        assert_eq!(price(provider_of_host("api.cerebras.ai")), Ok(Some("cerebras".to_owned())));
+    }
 }

@@ -1,12 +1,16 @@
-//! What OpenAI's APIs share: inclusive counts turned into disjoint buckets, and the content of messages.
+//! What OpenAI's APIs and their imitators share: inclusive counts turned into disjoint buckets, costs that a provider
+//! states, and the content of messages.
 //!
 //! Cached, cache-written and audio tokens are parts of the input count; reasoning and audio tokens are parts of
 //! the output count. A part that exceeds what it is said to be part of (Azure-hosted Grok reports 314 cached of
-//! 208) is clamped, in the order in which the parts are taken off.
+//! 208) is clamped, in the order in which the parts are taken off. Imitators that count otherwise give themselves
+//! away, and [`Convention`] names how.
 //! Must not know: field names, which differ between the APIs.
 #![deny(clippy::arithmetic_side_effects)]
 
 use super::object::{items, member, string};
+use crate::frame::json::Value;
+use crate::money::Usd;
 use crate::prompt::Piece;
 use crate::usage::{Bucket, Usage};
 use serde_json::value::RawValue;
@@ -21,6 +25,89 @@ pub(super) struct InclusiveUsage {
     pub(super) audio_input: Option<u64>,
     pub(super) reasoning: Option<u64>,
     pub(super) audio_output: Option<u64>,
+    pub(super) image_output: Option<u64>,
+    pub(super) total: Option<u64>,
+    pub(super) cost: StatedCost,
+}
+
+/// A cost as the usage object states it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct StatedCost {
+    /// Dollars for the call.
+    amount: Option<Usd>,
+    /// Dollars that the provider behind the gateway takes.
+    upstream: Option<Usd>,
+    /// The caller's own key was used (OpenRouter): the call costs nothing here, but upstream it does.
+    is_byok: bool,
+    /// A price outside the gateway is stated, as Vercel's does.
+    has_market_cost: bool,
+}
+
+/// A field of a usage object that states a cost.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum CostField {
+    /// Dollars.
+    Amount,
+    /// Ten-billionths of a dollar (xAI).
+    Ticks,
+    /// Dollars upstream.
+    Upstream,
+    /// The caller's own key.
+    Byok,
+    /// Dollars outside the gateway.
+    Market,
+}
+
+impl StatedCost {
+    pub(super) fn set(&mut self, field: CostField, value: Value<'_>) {
+        let amount = match value {
+            Value::Number(text) => Usd::parse_computed(text).ok(),
+            _ => None,
+        };
+        match field {
+            CostField::Amount => self.amount = amount.or(self.amount),
+            CostField::Ticks => self.amount = value.count().map(|ticks| TICK.times(ticks)).or(self.amount),
+            CostField::Upstream => self.upstream = amount.or(self.upstream),
+            CostField::Byok => self.is_byok = value == Value::Bool(true),
+            CostField::Market => self.has_market_cost = true,
+        }
+    }
+
+    /// What the call costs its owner, wherever it is billed.
+    fn dollars(&self) -> Option<Usd> {
+        if self.is_byok { self.amount.map(|fee| fee.plus(self.upstream.unwrap_or(Usd::ZERO))) } else { self.amount }
+    }
+}
+
+/// A ten-billionth of a dollar.
+const TICK: Usd = Usd::from_femto(100_000);
+
+/// How a server counts beside OpenAI's way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Convention {
+    /// Parts are included in their wholes.
+    Inclusive,
+    /// Reasoning comes on top of the output (xAI's chat; Vercel, whose total leaves it out too).
+    ReasoningOnTop,
+    /// Audio comes on top of the input (Mistral).
+    AudioOnTop,
+    /// The total holds tokens that no field names: thinking, billed as output (Gemini's OpenAI endpoint).
+    Hidden(u64),
+}
+
+impl Convention {
+    /// The convention that makes the counts add up to the total.
+    fn of(stated: &InclusiveUsage) -> Self {
+        let (reasoning, audio) = (stated.reasoning.unwrap_or(0), stated.audio_input.unwrap_or(0));
+        let named = stated.input.unwrap_or(0).saturating_add(stated.output.unwrap_or(0));
+        match stated.total.map_or(0, |total| total.saturating_sub(named)) {
+            0 if stated.cost.has_market_cost && reasoning > 0 => Self::ReasoningOnTop,
+            0 => Self::Inclusive,
+            gap if gap == reasoning => Self::ReasoningOnTop,
+            gap if gap == audio => Self::AudioOnTop,
+            gap => Self::Hidden(gap),
+        }
+    }
 }
 
 /// The usage objects of one response: the last complete one that holds counts stands, as a whole.
@@ -29,6 +116,7 @@ pub(super) struct Stated {
     /// The object being read.
     pub(super) reading: InclusiveUsage,
     usage: Option<Usage>,
+    cost: Option<Usd>,
     statements: u64,
 }
 
@@ -40,6 +128,7 @@ impl Stated {
     pub(super) fn closes(&mut self) {
         if let Some(usage) = self.reading.buckets() {
             self.usage = Some(usage);
+            self.cost = self.reading.cost.dollars();
             self.statements = self.statements.saturating_add(1);
         }
     }
@@ -50,6 +139,10 @@ impl Stated {
 
     pub(super) const fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+
+    pub(super) const fn cost(&self) -> Option<Usd> {
+        self.cost
     }
 }
 
@@ -63,13 +156,27 @@ impl InclusiveUsage {
             *whole = whole.saturating_sub(part);
             usage.set(bucket, part);
         };
+        let convention = Convention::of(self);
         let mut input = self.input.unwrap_or(0);
+        if convention == Convention::AudioOnTop {
+            input = input.saturating_add(self.audio_input.unwrap_or(0));
+        }
         take(&mut input, Bucket::CacheRead, self.cached);
         take(&mut input, Bucket::CacheWrite5m, self.cache_write);
         take(&mut input, Bucket::InputAudio, self.audio_input);
         let mut output = self.output.unwrap_or(0);
-        take(&mut output, Bucket::Reasoning, self.reasoning);
+        let mut reasoning = self.reasoning;
+        match convention {
+            Convention::ReasoningOnTop => output = output.saturating_add(reasoning.unwrap_or(0)),
+            Convention::Hidden(hidden) => {
+                output = output.saturating_add(hidden);
+                reasoning = Some(reasoning.unwrap_or(0).saturating_add(hidden));
+            }
+            Convention::Inclusive | Convention::AudioOnTop => {}
+        }
+        take(&mut output, Bucket::Reasoning, reasoning);
         take(&mut output, Bucket::OutputAudio, self.audio_output);
+        take(&mut output, Bucket::OutputImage, self.image_output);
         usage.set(Bucket::InputUncached, input);
         usage.set(Bucket::Output, output);
         Some(usage)
@@ -120,11 +227,49 @@ mod tests {
             audio_input: Some(20),
             reasoning: Some(25),
             audio_output: Some(5),
+            ..Default::default()
         };
         let usage = wire.buckets().expect("a usage");
         assert_eq!(usage.get(Bucket::InputUncached), 10);
         assert_eq!(usage.get(Bucket::Output), 20);
         assert_eq!((usage.input_total(), usage.output_total()), (100, 50));
+    }
+
+    fn counted(wire: InclusiveUsage) -> (u64, u64, u64) {
+        let usage = wire.buckets().expect("a usage");
+        (usage.input_total(), usage.output_total(), usage.get(Bucket::Reasoning))
+    }
+
+    #[test]
+    fn what_comes_on_top_of_the_counts_is_told_by_the_total() {
+        let wire = InclusiveUsage { input: Some(361), output: Some(26), ..Default::default() };
+        let thought = InclusiveUsage { reasoning: Some(235), ..wire };
+        assert_eq!(counted(InclusiveUsage { total: Some(622), ..thought }), (361, 261, 235));
+        assert_eq!(counted(InclusiveUsage { total: Some(387), ..thought }), (361, 26, 26));
+        assert_eq!(counted(InclusiveUsage { total: Some(400), ..wire }), (361, 39, 13));
+        let heard = InclusiveUsage { audio_input: Some(375), ..wire };
+        assert_eq!(counted(InclusiveUsage { total: Some(762), ..heard }), (736, 26, 0));
+    }
+
+    #[test]
+    fn a_gateway_that_leaves_reasoning_out_of_its_total_is_told_by_its_market_cost() {
+        let mut wire = InclusiveUsage { input: Some(28), output: Some(9), total: Some(37), ..Default::default() };
+        wire.reasoning = Some(75);
+        wire.cost.set(CostField::Market, Value::Number("0.001064"));
+        assert_eq!(counted(wire), (28, 84, 75));
+    }
+
+    #[test]
+    fn a_stated_cost_counts_what_the_callers_own_key_pays_upstream() {
+        let mut cost = StatedCost::default();
+        cost.set(CostField::Amount, Value::Number("0"));
+        cost.set(CostField::Upstream, Value::Number("0.25"));
+        assert_eq!(cost.dollars(), Some(Usd::ZERO));
+        cost.set(CostField::Byok, Value::Bool(true));
+        assert_eq!(cost.dollars(), Usd::parse("0.25").ok());
+        let mut ticks = StatedCost::default();
+        ticks.set(CostField::Ticks, Value::Number("1487000"));
+        assert_eq!(ticks.dollars(), Usd::parse("0.0001487").ok());
     }
 
     #[test]

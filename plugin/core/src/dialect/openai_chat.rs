@@ -6,9 +6,10 @@
 //! Must not know: prices; how other dialects count.
 
 use super::object::{boolean, count, items, member, members, string};
-use super::openai::{MESSAGE_FRAMING, Stated, read_content};
+use super::openai::{CostField, MESSAGE_FRAMING, Stated, read_content};
 use super::{Answer, Request, UsagePart, Wire, collect, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
+use crate::money::Usd;
 use crate::prompt::{Component, Element, Kind, Piece};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -112,6 +113,9 @@ pub(super) enum Field {
     AudioInput,
     Reasoning,
     AudioOutput,
+    ImageOutput,
+    Total,
+    Cost(CostField),
     FinishReason,
     Delivered,
     ToolName,
@@ -139,6 +143,21 @@ const MESSAGE: &[Node<Field>] = &[
 const USAGE: &[Node<Field>] = &[
     value("prompt_tokens", Field::Input),
     value("completion_tokens", Field::Output),
+    value("total_tokens", Field::Total),
+    // Other spellings: Mistral, DeepSeek, gateways in front of Anthropic.
+    value("num_cached_tokens", Field::Cached),
+    value("prompt_cache_hit_tokens", Field::Cached),
+    value("cache_creation_input_tokens", Field::CacheWrite),
+    Node {
+        key: "cost",
+        field: Field::Cost(CostField::Amount),
+        take: crate::frame::json::Take::Value,
+        fields: &[value("total_cost", Field::Cost(CostField::Amount))],
+    },
+    value("cost_in_usd_ticks", Field::Cost(CostField::Ticks)),
+    value("is_byok", Field::Cost(CostField::Byok)),
+    value("market_cost", Field::Cost(CostField::Market)),
+    path("cost_details", Field::Other, &[value("upstream_inference_cost", Field::Cost(CostField::Upstream))]),
     path(
         "prompt_tokens_details",
         Field::Other,
@@ -151,7 +170,11 @@ const USAGE: &[Node<Field>] = &[
     path(
         "completion_tokens_details",
         Field::Other,
-        &[value("reasoning_tokens", Field::Reasoning), value("audio_tokens", Field::AudioOutput)],
+        &[
+            value("reasoning_tokens", Field::Reasoning),
+            value("audio_tokens", Field::AudioOutput),
+            value("image_tokens", Field::ImageOutput),
+        ],
     ),
 ];
 
@@ -172,6 +195,8 @@ impl Wire for Response {
             value("model", Field::Model),
             value("service_tier", Field::ServiceTier),
             object("usage", Field::Usage, USAGE),
+            // Groq's older place.
+            path("x_groq", Field::Other, &[object("usage", Field::Usage, USAGE)]),
             path(
                 "choices",
                 Field::Other,
@@ -195,6 +220,10 @@ impl Wire for Response {
 
     fn usage(&self) -> Option<Vec<UsagePart>> {
         Some(vec![UsagePart { model: None, usage: self.usage.usage()? }])
+    }
+
+    fn cost(&self) -> Option<Usd> {
+        self.usage.cost()
     }
 }
 
@@ -221,11 +250,15 @@ impl Visit<Field> for Response {
             Field::ServiceTier => note(&mut answer.service_tier, value),
             Field::Input => usage.input = value.count(),
             Field::Output => usage.output = value.count(),
-            Field::Cached => usage.cached = value.count(),
-            Field::CacheWrite => usage.cache_write = value.count(),
+            // Several spellings may stand side by side; what one states, another's null does not take back.
+            Field::Cached => usage.cached = value.count().or(usage.cached),
+            Field::CacheWrite => usage.cache_write = value.count().or(usage.cache_write),
             Field::AudioInput => usage.audio_input = value.count(),
             Field::Reasoning => usage.reasoning = value.count(),
             Field::AudioOutput => usage.audio_output = value.count(),
+            Field::ImageOutput => usage.image_output = value.count(),
+            Field::Total => usage.total = value.count(),
+            Field::Cost(field) => usage.cost.set(field, value),
             Field::FinishReason => {
                 note(&mut answer.finish_reason, value);
                 answer.terminal |= answer.finish_reason.is_some();

@@ -8,9 +8,10 @@
 //! Must not know: prices; how other dialects count.
 
 use super::object::{boolean, count, member, members, string};
-use super::openai::{MESSAGE_FRAMING, Stated, read_content};
+use super::openai::{CostField, MESSAGE_FRAMING, Stated, read_content};
 use super::{Answer, Request, UsagePart, Wire, collect, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
+use crate::money::Usd;
 use crate::prompt::{Component, Element, Kind, Piece};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -97,6 +98,8 @@ pub(super) enum Field {
     Cached,
     CacheWrite,
     Reasoning,
+    Total,
+    Cost(CostField),
     Delivered,
     ToolName,
     IncompleteReason,
@@ -118,6 +121,17 @@ const USAGE: Node<Field> = object(
     &[
         value("input_tokens", Field::Input),
         value("output_tokens", Field::Output),
+        value("total_tokens", Field::Total),
+        Node {
+            key: "cost",
+            field: Field::Cost(CostField::Amount),
+            take: crate::frame::json::Take::Value,
+            fields: &[value("total_cost", Field::Cost(CostField::Amount))],
+        },
+        value("cost_in_usd_ticks", Field::Cost(CostField::Ticks)),
+        value("is_byok", Field::Cost(CostField::Byok)),
+        value("market_cost", Field::Cost(CostField::Market)),
+        path("cost_details", Field::Other, &[value("upstream_inference_cost", Field::Cost(CostField::Upstream))]),
         path(
             "input_tokens_details",
             Field::Other,
@@ -224,6 +238,10 @@ impl Wire for Response {
         usage.web_searches = self.searches_stated.unwrap_or(self.searches);
         Some(vec![UsagePart { model: None, usage }])
     }
+
+    fn cost(&self) -> Option<Usd> {
+        self.usage.cost()
+    }
 }
 
 impl Visit<Field> for Response {
@@ -288,6 +306,8 @@ impl Visit<Field> for Response {
             Field::Cached => usage.cached = value.count(),
             Field::CacheWrite => usage.cache_write = value.count(),
             Field::Reasoning => usage.reasoning = value.count(),
+            Field::Total => usage.total = value.count(),
+            Field::Cost(field) => usage.cost.set(field, value),
             Field::ToolName => value.text().into_iter().for_each(|name| answer.called(name)),
             Field::ErrorType => answer.error_type(value),
             Field::ErrorCode => answer.error_code(value),

@@ -7,6 +7,7 @@
 
 pub mod json;
 pub mod sse;
+pub mod withhold;
 
 use json::{DocumentEnd, Scanner};
 

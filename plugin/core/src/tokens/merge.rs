@@ -15,80 +15,87 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::tables::{NO_ID, Vocabulary, merged};
+use super::layout::ID_BITS;
+use super::tables::{NO_ID, Vocabulary, merged, merged_bytes, token_of_byte};
+
+/// The longest piece that is merged without a heap.
+pub(super) const SHORT: usize = 62;
 
 /// The number of tokens of a piece, which is not empty.
 pub(super) fn count<V: Vocabulary>(piece: &[u8]) -> u64 {
     match piece.len() {
         0..=1 => piece.len() as u64,
-        2..=8 => short::<V, 8>(piece),
-        9..=16 => short::<V, 16>(piece),
-        17..=32 => short::<V, 32>(piece),
-        33..=64 => short::<V, 64>(piece),
+        2..=6 => short::<V, 8>(piece),
+        7..=14 => short::<V, 16>(piece),
+        15..=30 => short::<V, 32>(piece),
+        31..=SHORT => short::<V, 64>(piece),
         _ => long::<V>(piece),
     }
 }
 
-/// Up to `N` bytes, `N` a power of two up to 64. The best join is the least of `N` numbers, each a merged id with its
-/// position below it, which compiles to a few vector instructions; the parts left are the bits of a word, so that
-/// nothing ever moves.
+/// The id of what is not there: the neighbour of the first and the last part. Every id fits it, so that it is part of
+/// no pair; with it, every part has two neighbours and no step has to ask.
+const OUTSIDE: u32 = (1 << ID_BITS) - 1;
+
+/// What no join is less than: a join is a merged id with its position below it, this has no id.
+const NO_JOIN: u64 = (NO_ID as u64) << 32;
+
+/// Up to `N - 2` bytes, `N` a power of two up to 64. The best join is the least of `N` numbers, the parts left are the
+/// bits of a word, so that nothing ever moves. Joins have 64 bits because compilers leave their comparison scalar: a
+/// vector of joins, one of which was just written, has to wait for the write (measured: a third slower).
+#[expect(clippy::cast_possible_truncation, reason = "the halves of a join: a position below N, and an id")]
 fn short<V: Vocabulary, const N: usize>(piece: &[u8]) -> u64 {
     const {
         assert!(N.is_power_of_two() && N <= 64);
     }
-    let mut ids = [0_u32; N];
-    let mut joins = [NO_ID; N];
-    for (id, byte) in ids.iter_mut().zip(piece) {
+    let mut ids = [OUTSIDE; N];
+    let mut joins = [NO_JOIN; N];
+    for (id, byte) in ids.iter_mut().skip(1).zip(piece) {
         *id = token_of_byte::<V>(*byte);
     }
-    for at in 1..piece.len().min(N) {
-        join::<V, N>(&ids, &mut joins, at - 1, at);
+    for (at, pair) in piece.windows(2).enumerate() {
+        if let [left, right] = *pair {
+            note(&mut joins, at + 1, merged_bytes::<V>(left, right));
+        }
     }
-    let mut parts = u64::MAX >> (64 - piece.len().clamp(1, N));
+    // The parts at positions 1..=len, and what is outside before and behind them.
+    let mut parts = u64::MAX >> (62 - piece.len().min(N - 2));
     loop {
-        let best = joins.iter().fold(NO_ID, |best, &join| best.min(join));
-        if best == NO_ID {
-            return u64::from(parts.count_ones());
+        let best = joins.iter().fold(NO_JOIN, |best, &join| best.min(join));
+        if best >= NO_JOIN {
+            return u64::from(parts.count_ones()).saturating_sub(2);
         }
-        let left = best as usize % N;
+        let (left, joined) = ((best % N as u64) as usize, (best >> 32) as u32);
         let after_left = parts & (u64::MAX - 1) << left;
-        let right = after_left.trailing_zeros() as usize % N;
-        parts &= !(1 << right);
-        put(&mut ids, left, best / N as u32);
-        put(&mut joins, right, NO_ID);
-        let after_right = after_left & (after_left - 1);
-        if after_right == 0 {
-            put(&mut joins, left, NO_ID);
-        } else {
-            join::<V, N>(&ids, &mut joins, left, after_right.trailing_zeros() as usize);
-        }
-        let before_left = parts & !(u64::MAX << left);
-        if before_left != 0 {
-            join::<V, N>(&ids, &mut joins, before_left.ilog2() as usize, left);
-        }
+        let right = after_left.trailing_zeros() as usize;
+        let after_right = after_left & after_left.wrapping_sub(1);
+        let next = after_right.trailing_zeros() as usize;
+        let previous = 63 - (parts & !(u64::MAX << left)).leading_zeros() as usize;
+        parts ^= after_left ^ after_right;
+        put(&mut ids, left, joined);
+        put(&mut joins, right, NO_JOIN);
+        join::<V, N>(&ids, &mut joins, left, next);
+        join::<V, N>(&ids, &mut joins, previous, left);
     }
 }
 
 /// Notes what the adjacent parts at two positions join into.
 #[inline(always)]
 #[expect(clippy::indexing_slicing, reason = "a number modulo N indexes an array of N")]
-fn join<V: Vocabulary, const N: usize>(ids: &[u32; N], joins: &mut [u32; N], left: usize, right: usize) {
-    let id = merged::<V>(ids[left % N], ids[right % N]);
-    #[expect(clippy::cast_possible_truncation, reason = "a position is below 64")]
-    let position = (left % N) as u32;
-    joins[left % N] = if id == NO_ID { NO_ID } else { id * N as u32 + position };
+fn join<V: Vocabulary, const N: usize>(ids: &[u32; N], joins: &mut [u64; N], left: usize, right: usize) {
+    note(joins, left, merged::<V>(ids[left % N], ids[right % N]));
+}
+
+/// Notes the id that the part at a position and the next one join into.
+#[inline(always)]
+fn note<const N: usize>(joins: &mut [u64; N], at: usize, id: u32) {
+    put(joins, at, u64::from(id) << 32 | (at % N) as u64);
 }
 
 #[inline(always)]
 #[expect(clippy::indexing_slicing, reason = "a number modulo N indexes an array of N")]
-const fn put<const N: usize>(array: &mut [u32; N], at: usize, value: u32) {
+const fn put<T: Copy, const N: usize>(array: &mut [T; N], at: usize, value: T) {
     array[at % N] = value;
-}
-
-#[inline(always)]
-#[expect(clippy::indexing_slicing, reason = "the table has an entry for every byte")]
-fn token_of_byte<V: Vocabulary>(byte: u8) -> u32 {
-    u32::from(V::BYTES[usize::from(byte)])
 }
 
 /// A part of a long piece, linked to its neighbours by position. Gone parts have no join.

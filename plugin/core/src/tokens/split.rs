@@ -26,6 +26,8 @@ const UPPERISH: u8 = UPPER | CASELESS | MARK;
 /// `L` of o200k_base.
 const LOWERISH: u8 = LOWER | CASELESS | MARK;
 const SPACE: u8 = BLANK | NEWLINE;
+/// Any byte of class [`WIDE`].
+const WIDE_BYTE: u8 = 0x80;
 
 /// Which pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,8 +118,16 @@ impl<'a> Splitter<'a> {
 
     fn o200k(&mut self, at: usize) -> usize {
         let first = self.char_at(at);
+        let second = self.text.get(at + first.len).copied().unwrap_or(WIDE_BYTE);
         if first.is(LETTER) {
             if let Some((end, _)) = self.word(at) {
+                return end;
+            }
+        } else if class_of_byte(second) & (LETTER | WIDE) == 0 {
+            // No letter and no mark follows, so that only a mark itself could start a word.
+            if first.is(MARK)
+                && let Some((end, _)) = self.word(at)
+            {
                 return end;
             }
         } else if !first.is(NUMBER | NEWLINE) {
@@ -126,12 +136,13 @@ impl<'a> Splitter<'a> {
             match self.word(at + first.len) {
                 Some((end, Alternative::First)) => return end,
                 Some((end, Alternative::Second)) if !first.is(MARK) => return end,
-                _ if first.is(MARK) => {
-                    if let Some((end, _)) = self.word(at) {
+                _ => {
+                    if first.is(MARK)
+                        && let Some((end, _)) = self.word(at)
+                    {
                         return end;
                     }
                 }
-                _ => {}
             }
         }
         self.number(at, first)
@@ -333,4 +344,72 @@ const fn small_letters(eight: u64) -> usize {
     let past_z = low + (0x7F - b'z' as u64) * ONES;
     let other = (!from_a | past_z | eight) & HIGH;
     (other.trailing_zeros() / 8) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pieces(pattern: Pattern, text: &str) -> Vec<&str> {
+        let mut splitter = Splitter::new(text.as_bytes());
+        let (mut at, mut pieces) = (0, Vec::new());
+        while at < text.len() {
+            let end = splitter.end_of_piece(pattern, at);
+            pieces.push(text.get(at..end).expect("pieces end where characters end"));
+            at = end;
+        }
+        pieces
+    }
+
+    #[test]
+    fn o200k_base_splits_where_backtracking_ends() {
+        for (text, expected) in [
+            ("Hello world's 12345!\n", vec!["Hello", " world's", " ", "123", "45", "!\n"]),
+            ("getUserID don'T we'Re", vec!["get", "User", "ID", " don'T", " we'Re"]),
+            ("中A1", vec!["中", "A", "1"]),
+            ("\u{301}ABC", vec!["\u{301}", "ABC"]),
+            ("!\u{301}a", vec!["!\u{301}a"]),
+            ("x'ſy", vec!["x'ſ", "y"]),
+            ("  a  \n  b  ", vec![" ", " a", "  \n", " ", " b", "  "]),
+            ("a//\n/b", vec!["a", "//\n/", "b"]),
+        ] {
+            assert_eq!(pieces(Pattern::O200k, text), expected);
+        }
+    }
+
+    #[test]
+    fn cl100k_base_splits_where_its_possessive_pattern_does() {
+        for (text, expected) in [
+            ("Hello world's 12345!\n", vec!["Hello", " world", "'s", " ", "123", "45", "!\n"]),
+            ("getUserID don'T", vec!["getUserID", " don", "'T"]),
+            ("'sab 'ſx", vec!["'s", "ab", " '", "ſx"]),
+            ("a\u{301}b", vec!["a", "\u{301}b"]),
+            ("a \n \n ", vec!["a", " \n \n "]),
+        ] {
+            assert_eq!(pieces(Pattern::Cl100k, text), expected);
+        }
+    }
+
+    #[test]
+    fn a_beginning_of_a_text_splits_like_the_text_until_a_piece_is_open() {
+        let text = "I'll say: naïve  \n\n 中文字符 don't x1234 ----- \u{3000}\u{3000}'re 👍🏽!";
+        for pattern in [Pattern::O200k, Pattern::Cl100k] {
+            let whole = pieces(pattern, text);
+            for cut in 0..text.len() {
+                let mut splitter = Splitter::new(&text.as_bytes()[..cut]);
+                let mut at = 0;
+                for piece in &whole {
+                    if at >= cut {
+                        break;
+                    }
+                    let end = splitter.end_of_piece(pattern, at);
+                    if splitter.open || end <= at {
+                        break;
+                    }
+                    assert_eq!(end - at, piece.len(), "{pattern:?} of {cut} bytes, at {at}");
+                    at = end;
+                }
+            }
+        }
+    }
 }

@@ -14,15 +14,23 @@ pub(super) trait Vocabulary {
     /// The token of each byte.
     const BYTES: &'static [u8; 256];
     /// Pairs and their merged ids under the perfect hash, see [`merged`].
-    const SLOTS: &'static [[u8; 8]];
+    const SLOTS: &'static [[u8; layout::SLOT_BYTES]];
     /// The pilot of each bucket of the perfect hash.
     const PILOTS: &'static [[u8; 2]];
+    /// What two ASCII bytes merge into, see [`merged_bytes`].
+    const ASCII: &'static [[u8; 2]];
     /// The hashed set of boundaries between characters that a token may span, see [`may_span`].
     const SPANS: &'static [u8];
     /// The same for tokens that hold only one byte on either side, by first byte of the right character.
     const LEADS: &'static [[u8; 8]];
-    /// Frequent short tokens, each as its length and its bytes.
-    const WORDS: &'static [u8];
+    /// The dictionary: frequent tokens of up to seven bytes, see [`is_short_word`].
+    const SHORT_WORDS: &'static [[u8; 8]];
+    /// The pilot of each bucket of it.
+    const SHORT_PILOTS: &'static [[u8; 2]];
+    /// The dictionary: frequent tokens of eight to fifteen bytes, see [`is_long_word`].
+    const LONG_WORDS: &'static [[u8; 16]];
+    /// The pilot of each bucket of it.
+    const LONG_PILOTS: &'static [[u8; 2]];
 }
 
 /// Aligns a table, so that no entry straddles two cache lines.
@@ -46,11 +54,15 @@ macro_rules! vocabulary {
         impl Vocabulary for $type {
             const PATTERN: super::split::Pattern = super::split::Pattern::$pattern;
             const BYTES: &'static [u8; 256] = table!($name, ".bytes");
-            const SLOTS: &'static [[u8; 8]] = table!($name, ".slots").as_chunks().0;
+            const SLOTS: &'static [[u8; layout::SLOT_BYTES]] = table!($name, ".slots").as_chunks().0;
             const PILOTS: &'static [[u8; 2]] = table!($name, ".pilots").as_chunks().0;
+            const ASCII: &'static [[u8; 2]] = table!($name, ".ascii").as_chunks().0;
             const SPANS: &'static [u8] = table!($name, ".spans");
             const LEADS: &'static [[u8; 8]] = table!($name, ".leads").as_chunks().0;
-            const WORDS: &'static [u8] = table!($name, ".words");
+            const SHORT_WORDS: &'static [[u8; 8]] = table!($name, ".short_words").as_chunks().0;
+            const SHORT_PILOTS: &'static [[u8; 2]] = table!($name, ".short_pilots").as_chunks().0;
+            const LONG_WORDS: &'static [[u8; 16]] = table!($name, ".long_words").as_chunks().0;
+            const LONG_PILOTS: &'static [[u8; 2]] = table!($name, ".long_pilots").as_chunks().0;
         }
     };
 }
@@ -75,15 +87,59 @@ pub(super) const NO_ID: u32 = u32::MAX;
 /// key that the slot holds. The answer is exact for every input.
 #[inline(always)]
 pub(super) fn merged<V: Vocabulary>(left: u32, right: u32) -> u32 {
-    let key = layout::pair_key(left, right);
-    let hash = layout::pair_hash(key);
-    let bucket = layout::pair_bucket(hash, V::PILOTS.len());
-    let pilot = V::PILOTS.get(bucket).map_or(0, |pilot| u16::from_le_bytes(*pilot));
-    let place = layout::pair_slot(hash, pilot, V::SLOTS.len());
-    let slot = V::SLOTS.get(place).map_or(layout::NO_PAIR, |slot| u64::from_le_bytes(*slot));
-    #[expect(clippy::cast_possible_truncation, reason = "the mask leaves 18 bits")]
+    let pair = layout::pair(left, right);
+    let pilot = V::PILOTS.get(layout::bucket(pair, V::PILOTS.len()));
+    let place = layout::place(pair, pilot.map_or(0, |pilot| u16::from_le_bytes(*pilot)), V::SLOTS.len());
+    let slot = V::SLOTS.get(place.slot).map_or(layout::NO_PAIR, |&[low, a, b, c, high]| {
+        u64::from(u32::from_le_bytes([low, a, b, c])) | u64::from(high) << 32
+    });
     let id = (slot & layout::ID_MASK) as u32;
-    if slot >> layout::ID_BITS == key { id } else { NO_ID }
+    if slot >> layout::ID_BITS == place.tag { id } else { NO_ID }
+}
+
+/// The token that two adjacent bytes merge into, [`NO_ID`] when there is none.
+#[inline(always)]
+pub(super) fn merged_bytes<V: Vocabulary>(left: u8, right: u8) -> u32 {
+    let ascii = if left | right < 0x80 {
+        V::ASCII.get(usize::from(left) * 128 + usize::from(right)).map(|id| u16::from_le_bytes(*id))
+    } else {
+        None
+    };
+    match ascii {
+        Some(layout::ASCII_NONE) => NO_ID,
+        None | Some(layout::ASCII_ELSEWHERE) => merged::<V>(token_of_byte::<V>(left), token_of_byte::<V>(right)),
+        Some(id) => u32::from(id),
+    }
+}
+
+/// The token that a byte is.
+#[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "the table has an entry for every byte")]
+pub(super) fn token_of_byte<V: Vocabulary>(byte: u8) -> u32 {
+    u32::from(V::BYTES[usize::from(byte)])
+}
+
+/// Whether a piece of up to seven bytes, given as its key, is in the dictionary and hence one token.
+///
+/// Exact, because a slot holds all bytes and the length of its word. Which tokens are in it is a matter of speed only.
+#[inline(always)]
+pub(super) fn is_short_word<V: Vocabulary>(key: u64, hash: u64) -> bool {
+    let pilot = V::SHORT_PILOTS.get(layout::word_bucket(hash, V::SHORT_PILOTS.len()));
+    let pilot = pilot.map_or(0, |pilot| u16::from_le_bytes(*pilot));
+    let word = V::SHORT_WORDS.get(layout::word_slot(hash, pilot, V::SHORT_WORDS.len()));
+    word.is_some_and(|word| u64::from_le_bytes(*word) == key)
+}
+
+/// The same for eight to fifteen bytes.
+#[inline(always)]
+pub(super) fn is_long_word<V: Vocabulary>(key: [u64; 2], hash: u64) -> bool {
+    let pilot = V::LONG_PILOTS.get(layout::word_bucket(hash, V::LONG_PILOTS.len()));
+    let pilot = pilot.map_or(0, |pilot| u16::from_le_bytes(*pilot));
+    let word = V::LONG_WORDS.get(layout::word_slot(hash, pilot, V::LONG_WORDS.len()));
+    word.is_some_and(|word| {
+        let both = u128::from_le_bytes(*word);
+        both == u128::from(key[0]) | u128::from(key[1]) << 64
+    })
 }
 
 /// Whether some token may hold bytes of both characters around a boundary; `left` is the last two bytes of a
@@ -131,3 +187,46 @@ pub(super) static CLASS_OF_BYTE: [u8; 256] = {
     }
     classes
 };
+
+#[cfg(all(test, feature = "o200k_base", feature = "cl100k_base"))]
+mod tests {
+    use super::*;
+
+    /// FNV-1a of all tables of a vocabulary, one after another.
+    fn checksum<V: Vocabulary>() -> u64 {
+        let parts: [&[u8]; 11] = [
+            V::BYTES,
+            V::SLOTS.as_flattened(),
+            V::PILOTS.as_flattened(),
+            V::ASCII.as_flattened(),
+            V::SPANS,
+            V::LEADS.as_flattened(),
+            V::SHORT_WORDS.as_flattened(),
+            V::SHORT_PILOTS.as_flattened(),
+            V::LONG_WORDS.as_flattened(),
+            V::LONG_PILOTS.as_flattened(),
+            &(0..0x11_0000).map(class_of).collect::<Vec<u8>>(),
+        ];
+        parts
+            .into_iter()
+            .flatten()
+            .fold(0xCBF2_9CE4_8422_2325, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
+    }
+
+    /// Generation is deterministic, on every machine: a change here is a change of vocabulary, of Unicode version, or
+    /// of layout, and belongs into the change log.
+    #[test]
+    fn the_tables_are_the_recorded_ones() {
+        assert_eq!(
+            [checksum::<O200kBase>(), checksum::<Cl100kBase>()],
+            [247_692_819_847_504_934, 8_869_115_008_314_909_987]
+        );
+    }
+
+    #[test]
+    fn ascii_has_the_same_classes_as_bytes_and_as_characters() {
+        for byte in 0..128_u8 {
+            assert_eq!(CLASS_OF_BYTE[usize::from(byte)], class_of(u32::from(byte)), "{byte:#x}");
+        }
+    }
+}

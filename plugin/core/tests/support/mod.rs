@@ -2,7 +2,12 @@
 //! the meter driven through one of them, natively.
 //!
 //! Must not know: what an event should say.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of a test may panic as tests do")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of a test may panic as tests do"
+)]
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};

