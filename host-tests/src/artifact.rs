@@ -49,24 +49,29 @@ fn target() -> PathBuf {
 pub fn wasm() -> Result<PathBuf, ArtifactError> {
     static BUILT: OnceLock<Result<PathBuf, ArtifactError>> = OnceLock::new();
     BUILT
-        .get_or_init(|| {
-            if let Some(path) = std::env::var_os("TOLLGATE_WASM") {
-                return Ok(PathBuf::from(path));
-            }
-            let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-            cargo.current_dir(root()).args([
-                "build",
-                "--quiet",
-                "--release",
-                "--package",
-                "tollgate",
-                "--target",
-                TARGET,
-            ]);
-            run(&mut cargo)?;
-            Ok(target().join(TARGET).join("release").join("tollgate.wasm"))
+        .get_or_init(|| match std::env::var_os("TOLLGATE_WASM") {
+            Some(path) => Ok(PathBuf::from(path)),
+            None => build(&target(), &[]),
         })
         .clone()
+}
+
+/// The filter with a trap in it: a request with the header `x-tollgate-trap` aborts it. It has a target directory of its
+/// own, so that no build of one replaces the other.
+///
+/// # Errors
+/// When it does not build.
+pub fn trapping_wasm() -> Result<PathBuf, ArtifactError> {
+    static BUILT: OnceLock<Result<PathBuf, ArtifactError>> = OnceLock::new();
+    BUILT.get_or_init(|| build(&target().join("trapping"), &["--features", "trap"])).clone()
+}
+
+fn build(directory: &Path, extra: &[&str]) -> Result<PathBuf, ArtifactError> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root()).args(["build", "--quiet", "--release", "--package", "tollgate", "--target", TARGET]);
+    cargo.arg("--target-dir").arg(directory).args(extra);
+    run(&mut cargo)?;
+    Ok(directory.join(TARGET).join("release").join("tollgate.wasm"))
 }
 
 /// The test-only filter of `filters/probe.rs`; it traps when a request carries `x-probe-trap`.

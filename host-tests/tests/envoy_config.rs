@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::Value;
+use tollgate_core::attribution::Dimension;
+use tollgate_core::names::label;
 use tollgate_host::artifact;
 use tollgate_host::envoy::{self, config};
 
@@ -64,9 +66,8 @@ fn every_label_rule_cuts_exactly_its_own_label_out_of_our_names() {
         assert_eq!(tag["regex"], expected.as_str(), "the rule for {name}");
         assert!(names.insert(name), "two rules for {name}");
     }
-    for name in ["app", "team", "user", "model", "provider", "type", "component", "outcome", "reason"] {
-        assert!(names.contains(name), "no rule for {name}");
-    }
+    let labels = label::ALL.into_iter().chain(Dimension::ALL.map(Dimension::name));
+    assert_eq!(names, labels.collect::<BTreeSet<_>>(), "rules on the left, labels on the right");
 }
 
 #[test]

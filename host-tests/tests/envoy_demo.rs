@@ -7,7 +7,7 @@ use tollgate_host::{artifact, standin::Dialect};
 
 #[test]
 fn the_demo_accounts_for_every_call_and_prints_a_bill() {
-    let options = DemoOptions { wasm: Some(artifact::probe().expect("filter")), ..DemoOptions::default() };
+    let options = DemoOptions { wasm: Some(artifact::wasm().expect("filter")), ..DemoOptions::default() };
     let demo = demo::run(&options).unwrap_or_else(|error| panic!("{error}"));
     let served = demo.standin.served();
     assert_eq!(served.len(), demo.requests);
@@ -20,7 +20,7 @@ fn the_demo_accounts_for_every_call_and_prints_a_bill() {
 
 #[test]
 fn the_agents_history_dominates_and_caching_pays() {
-    let options = DemoOptions { wasm: Some(artifact::probe().expect("filter")), day: false, ..DemoOptions::default() };
+    let options = DemoOptions { wasm: Some(artifact::wasm().expect("filter")), day: false, ..DemoOptions::default() };
     let demo = demo::run(&options).unwrap_or_else(|error| panic!("{error}"));
     let steps = demo.standin.served();
     assert_eq!(steps.len(), plan::length());

@@ -1,58 +1,77 @@
 //! What leaves a real Envoy for each call: metrics with labels, a log line, a span, from the shipped configuration.
-//!
-//! The assertions hold for any filter that keeps the contracts of `design.md`; [`filter`] says which one runs.
 
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::net::TcpListener;
 
-use serde_json::Value;
-use support::{Room, SOON, event, small_call};
-use tollgate_host::agent::Labels;
-use tollgate_host::agent::client;
+use serde_json::{Value, json};
+use support::{Room, SOON, event, line_of, small_call, span_of};
+use tollgate_core::names::state;
+use tollgate_host::agent::{Labels, client};
 use tollgate_host::artifact;
 use tollgate_host::envoy::prometheus::Metrics;
 use tollgate_host::otlp::Span;
 use tollgate_host::standin::{Dialect, FAILURE_HEADER, PACE_HEADER};
 use tollgate_host::wait;
 
-/// The filter under test.
-fn filter() -> PathBuf {
-    artifact::probe().expect("the filter builds")
-}
-
 /// Log fields and span attributes that say the same thing.
-const SAME: [(&str, &str); 8] = [
-    ("outcome", "tollgate.outcome"),
-    ("application", "llm.application_id"),
-    ("provider", "gen_ai.provider.name"),
-    ("request_model", "gen_ai.request.model"),
-    ("response_model", "gen_ai.response.model"),
-    ("input_tokens", "gen_ai.usage.input_tokens"),
-    ("cache_read_tokens", "gen_ai.usage.cache_read.input_tokens"),
+const SAME: [(&str, &str); 9] = [
+    ("outcome", state::OUTCOME),
+    ("application", state::APPLICATION),
+    ("provider", state::PROVIDER),
+    ("request_model", state::REQUEST_MODEL),
+    ("response_model", state::RESPONSE_MODEL),
+    ("input_tokens", state::INPUT_TOKENS),
+    ("output_tokens", state::OUTPUT_TOKENS),
+    ("cache_read_tokens", state::CACHE_READ_TOKENS),
     ("cost_usd", "llm.cost.total"),
 ];
+/// What only the end tells: a span does not see it where there was no end of the response.
+const FINAL: [&str; 4] = ["outcome", "response_model", "output_tokens", "cost_usd"];
+
+fn room() -> Room {
+    Room::with(artifact::wasm().expect("the filter builds"))
+}
+
+/// A room that holds headers or not, and refuses the calls of the application `denied`.
+fn strict(hold_headers: bool) -> Room {
+    let limit = json!({"id": "nothing", "match": {"attribution": {"app": "denied"}}, "limit": 1});
+    Room::tuned(artifact::wasm().expect("the filter builds"), |options| {
+        options.hold_headers = hold_headers;
+        options.configuration = json!({"hold_headers": hold_headers, "limits": [limit]});
+    })
+}
 
 /// Holds a log line, the event in it and the span of the same call against each other.
-fn check_agreement(line: &Value, span: &Span) {
+fn check(line: &Value, span: &Span, outcome: &str) {
     let event = event(line);
-    for (field, attribute) in SAME {
-        assert_eq!(line[field].as_str(), span.attributes.get(attribute).map(String::as_str), "{field}");
+    let has_end = !["client_gone", "upstream_reset"].contains(&outcome);
+    assert_eq!(line["outcome"], outcome, "{line:#}");
+    for (field, attribute) in SAME.into_iter().filter(|(field, _)| has_end || !FINAL.contains(field)) {
+        assert_eq!(line[field].as_str(), span.attributes.get(attribute).map(String::as_str), "{outcome}: {field}");
     }
-    assert_eq!(line["output_tokens"].as_str(), span.attributes.get("gen_ai.usage.output_tokens").map(String::as_str));
-    assert_eq!(line["outcome"], event["outcome"]);
+    if !has_end {
+        assert_eq!(span.attributes.get(state::OUTCOME).map(String::as_str), Some("in_flight"), "{outcome}");
+        assert!(span.attributes.contains_key("llm.cost.total"), "what it cost so far: {span:?}");
+    }
     for tokens in ["input_tokens", "output_tokens"] {
         assert_eq!(line[tokens].as_str().map(str::to_owned), event[tokens].as_u64().map(|n| n.to_string()), "{tokens}");
     }
-    assert_eq!(line["cost_usd"], event["cost_usd"]);
-    assert_eq!(line["trace_id"].as_str(), Some(span.trace_id.as_str()));
+    assert_eq!((&line["outcome"], &line["cost_usd"]), (&event["outcome"], &event["cost_usd"]));
     assert_eq!(span.service, "llm-gateway");
+}
+
+/// One call of this application was counted, with this outcome.
+fn check_counted(room: &Room, app: &str, outcome: &str) {
+    let metrics = room.envoy.metrics().expect("metrics");
+    assert_eq!(metrics.sum("tollgate_requests_total", &[("app", app)]), Some(1.0), "{app}");
+    assert_eq!(metrics.sum("tollgate_requests_total", &[("app", app), ("outcome", outcome)]), Some(1.0), "{app}");
 }
 
 #[test]
 fn a_complete_call_of_each_dialect_has_one_log_line_one_span_and_labelled_metrics() {
-    let room = Room::with(filter());
+    let room = room();
     let apps =
         [("chat", Dialect::OpenAiChat), ("responses", Dialect::OpenAiResponses), ("messages", Dialect::Anthropic)];
     let mut sent = 0;
@@ -65,9 +84,7 @@ fn a_complete_call_of_each_dialect_has_one_log_line_one_span_and_labelled_metric
     }
     let (log, spans) = (room.log(sent), room.spans(sent));
     for line in &log {
-        let span = spans.iter().find(|span| span.trace_id == line["trace_id"].as_str().unwrap_or_default());
-        check_agreement(line, span.expect("a span for every line"));
-        assert_eq!(line["outcome"], "complete");
+        check(line, span_of(&spans, line), "complete");
     }
     let timed = |metrics: &Metrics| metrics.sum("tollgate_duration_ms_count", &[]) >= Some(6.0);
     let metrics = room.envoy.wait_for_metrics(SOON, timed).expect("metrics");
@@ -85,7 +102,7 @@ fn a_complete_call_of_each_dialect_has_one_log_line_one_span_and_labelled_metric
 
 #[test]
 fn no_label_stays_behind_in_a_metric_name_and_our_buckets_are_used() {
-    let room = Room::with(filter());
+    let room = room();
     room.call(Dialect::OpenAiChat, "shop", true);
     room.log(1);
     let metrics = room.envoy.metrics().expect("metrics");
@@ -108,50 +125,88 @@ fn no_label_stays_behind_in_a_metric_name_and_our_buckets_are_used() {
     assert!(buckets.contains("64000") && buckets.len() == 14, "{buckets:?}");
 }
 
+/// Every way in which a call ends while Envoy and the provider still talk to it: application, what the stand-in does,
+/// status, outcome.
+const ENDINGS: [(&str, &str, u16, &str); 6] = [
+    ("fine", "", 200, "complete"),
+    ("refused", "status-429", 429, "upstream_error"),
+    ("failed", "error-event", 200, "upstream_error"),
+    ("cut", "truncated", 200, "truncated"),
+    ("reset", "reset", 200, "upstream_reset"),
+    ("denied", "", 429, "denied"),
+];
+
 #[test]
-fn a_client_that_leaves_is_still_accounted_for_in_log_and_span() {
-    let room = Room::with(filter());
-    let labels = Labels::app("gone", "qa").with_header(PACE_HEADER, "50");
-    let url = room.url(Dialect::Anthropic.path());
-    client::post_and_leave(&url, labels.headers(), &small_call(Dialect::Anthropic, true), 700).expect("a beginning");
-    let (log, spans) = (room.log(1), room.spans(1));
-    check_agreement(&log[0], &spans[0]);
-    assert_ne!(log[0]["outcome"], "complete");
-    assert_eq!(log[0]["flags"], "DC", "downstream disconnected");
-    let metrics = room.envoy.metrics().expect("metrics");
-    assert_eq!(metrics.sum("tollgate_requests_total", &[("app", "gone")]), Some(1.0));
-    assert_eq!(metrics.sum("tollgate_requests_total", &[("app", "gone"), ("outcome", "complete")]), None);
-    wait::until(SOON, || (!room.standin.served()[0].delivered()).then_some(())).expect("the provider noticed");
+fn every_ending_yields_one_event_in_log_span_and_metrics_with_and_without_held_headers() {
+    for hold_headers in [false, true] {
+        for dialect in [Dialect::OpenAiChat, Dialect::Anthropic] {
+            let room = strict(hold_headers);
+            for (app, failure, status, _) in ENDINGS {
+                let labels = Labels::app(app, "qa").with_header(FAILURE_HEADER, failure);
+                let answer = room.call_with(dialect, &labels, true);
+                assert_eq!((answer.status, answer.broken.is_some()), (status, app == "reset"), "{app} {answer:?}");
+            }
+            let leaving = Labels::app("gone", "qa").with_header(PACE_HEADER, "50");
+            let url = room.url(dialect.path());
+            client::post_and_leave(&url, leaving.headers(), &small_call(dialect, true), 700).expect("a beginning");
+            let (log, spans) = (room.log(ENDINGS.len() + 1), room.spans(ENDINGS.len() + 1));
+            let all = ENDINGS.iter().map(|(app, _, _, outcome)| (*app, *outcome)).chain([("gone", "client_gone")]);
+            for (app, outcome) in all {
+                let line = line_of(&log, app);
+                check(line, span_of(&spans, line), outcome);
+                check_counted(&room, app, outcome);
+            }
+            assert_eq!(line_of(&log, "gone")["flags"], "DC", "downstream disconnected");
+            assert_eq!(room.envoy.log().matches("tollgate event {").count(), ENDINGS.len() + 1);
+            let served = room.standin.served();
+            assert!(served.iter().all(|served| served.headers["x-tollgate-app"] != "denied"), "it never arrived");
+            let gone = served.last().expect("a call");
+            wait::until(SOON, || (!gone.delivered()).then_some(())).expect("the provider noticed");
+        }
+    }
 }
 
 #[test]
-fn an_upstream_that_fails_or_breaks_off_yields_one_event_each() {
-    let room = Room::with(filter());
-    for (app, failure) in
-        [("refused", "status-429"), ("failed", "status-500"), ("reset", "reset"), ("cut", "truncated")]
-    {
-        let labels = Labels::app(app, "qa").with_header(FAILURE_HEADER, failure);
-        let answer = room.call_with(Dialect::OpenAiChat, &labels, true);
-        match failure {
-            "status-429" => assert_eq!((answer.status, answer.header("retry-after")), (429, Some("2"))),
-            "status-500" => assert_eq!(answer.status, 500),
-            "reset" => assert!(answer.broken.is_some(), "{answer:?}"),
-            _ => assert!(!answer.text().contains("[DONE]"), "{answer:?}"),
+fn a_refused_call_is_answered_in_the_providers_words() {
+    for hold_headers in [false, true] {
+        let room = strict(hold_headers);
+        for dialect in Dialect::ALL {
+            let answer = room.call(dialect, "denied", true);
+            assert_eq!((answer.status, answer.header("x-tollgate-limit")), (429, Some("nothing")));
+            assert_eq!(answer.header("x-should-retry"), Some("false"));
+            assert_eq!(answer.json()["error"]["type"], "rate_limit_error", "{}", answer.text());
         }
+        assert_eq!(line_of(&room.log(3), "denied")["details"], "tollgate_denied");
+        let denied = [("limit", "nothing"), ("action", "deny")];
+        let metrics = room.envoy.metrics().expect("metrics");
+        assert_eq!(metrics.sum("tollgate_limited_total", &denied), Some(3.0));
     }
-    let (log, spans) = (room.log(4), room.spans(4));
-    for line in &log {
-        let span = spans.iter().find(|span| span.trace_id == line["trace_id"].as_str().unwrap_or_default());
-        check_agreement(line, span.expect("a span for every line"));
+}
+
+#[test]
+fn a_provider_that_cannot_be_reached_costs_nothing_and_one_that_hangs_up_an_unknown_amount() {
+    let closed = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let hanging_up = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = hanging_up.local_addr().expect("an address");
+    // The connection is closed as soon as the request begins; the thread ends with the test's process.
+    std::thread::spawn(move || {
+        for stream in hanging_up.incoming().flatten() {
+            _ = stream.peek(&mut [0]);
+        }
+    });
+    for (upstream, outcome, cost) in [(closed, "local_reply", json!("0")), (address, "upstream_reset", Value::Null)] {
+        let room = Room::tuned(artifact::wasm().expect("filter"), |options| options.upstream = upstream);
+        assert_eq!(room.call(Dialect::OpenAiChat, "lost", true).status, 503);
+        let line = &room.log(1)[0];
+        let event = event(line);
+        assert_eq!((&event["outcome"], &event["cost_usd"]), (&json!(outcome), &cost), "{}", line["details"]);
+        check_counted(&room, "lost", outcome);
     }
-    let reset = log.iter().find(|line| line["application"] == "reset").expect("the reset call");
-    assert_ne!(reset["outcome"], "complete");
-    assert_eq!(room.envoy.log().matches("tollgate event {").count(), 4);
 }
 
 #[test]
 fn a_request_that_is_no_llm_call_passes_untouched_and_leaves_no_event() {
-    let room = Room::with(filter());
+    let room = room();
     let models = client::get(&room.url("/v1/models")).expect("models");
     assert_eq!((models.status, models.json()["object"].as_str()), (200, Some("list")));
     let line = &room.log(1)[0];
@@ -164,25 +219,8 @@ fn a_request_that_is_no_llm_call_passes_untouched_and_leaves_no_event() {
 }
 
 #[test]
-fn held_headers_give_the_same_outputs() {
-    let room = Room::tuned(filter(), |options| {
-        options.hold_headers = true;
-        options.configuration = serde_json::json!({"hold_headers": true});
-    });
-    for stream in [false, true] {
-        assert_eq!(room.call(Dialect::OpenAiChat, "held", stream).status, 200);
-    }
-    let (log, spans) = (room.log(2), room.spans(2));
-    for line in &log {
-        let span = spans.iter().find(|span| span.trace_id == line["trace_id"].as_str().unwrap_or_default());
-        check_agreement(line, span.expect("a span for every line"));
-        assert_eq!(line["outcome"], "complete");
-    }
-}
-
-#[test]
 fn a_body_of_twenty_megabytes_passes_and_one_above_the_limit_is_refused_by_envoy() {
-    let room = Room::with(filter());
+    let room = room();
     let labels = Labels::app("large", "qa");
     let body = |megabytes: usize| {
         let mut body = small_call(Dialect::OpenAiChat, false);
@@ -202,7 +240,7 @@ fn a_body_of_twenty_megabytes_passes_and_one_above_the_limit_is_refused_by_envoy
 
 #[test]
 fn counters_are_exact_across_workers() {
-    let room = Room::tuned(filter(), |options| options.concurrency = 3);
+    let room = Room::tuned(artifact::wasm().expect("filter"), |options| options.concurrency = 3);
     let calls = 24;
     std::thread::scope(|scope| {
         for _ in 0..4 {

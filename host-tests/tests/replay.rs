@@ -3,9 +3,13 @@
 //! The recordings are third-party and not in this repository: `TOLLGATE_TRAFFIC` names their directory, by default
 //! `../shared/traffic` beside the workspace. Where there is none, the tests that need it say so and pass.
 
+#[path = "support/same.rs"]
+mod same;
+
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use same::{assert_same, without_id};
 use serde_json::Value;
 use tollgate_host::artifact;
 use tollgate_host::gateway::{Filter, Profile};
@@ -47,25 +51,6 @@ fn check(arguments: &[&str]) -> String {
     let output = tollgate(arguments);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text")
-}
-
-fn without_id(mut event: Value) -> Value {
-    event.as_object_mut().expect("an event").remove("id");
-    event
-}
-
-/// Compares events field by field, and shows those that differ.
-fn assert_same(found: &Value, expected: &Value, case: &str) {
-    let fields = |event: &Value| event.as_object().expect("an event").clone();
-    let (found, expected) = (fields(found), fields(expected));
-    let differs = |field: &&String| found.get(*field) != expected.get(*field);
-    let different: Vec<_> = expected
-        .keys()
-        .chain(found.keys())
-        .filter(differs)
-        .map(|field| (field, found.get(field), expected.get(field)))
-        .collect();
-    assert!(different.is_empty(), "{case}: found and expected differ in {different:#?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use tollgate_host::gateway::Profile;
 
+use super::support::same::assert_same;
 use super::support::{Exchange, event, events_logged, exchanges, gateway, native, pass};
 
 /// Sends every exchange through a gateway in pieces of `size`, and compares with the native core.
@@ -12,7 +13,7 @@ fn check(profile: Profile, config: &str, size: usize) {
         let Exchange { dialect, stream, mishap, .. } = exchange;
         let case = format!("{profile:?} {dialect:?} stream {stream} {mishap:?} in pieces of {size}");
         assert_eq!(outcome.trap, None, "{case}");
-        assert_eq!(event(profile, &outcome), native(exchange, config), "{case}");
+        assert_same(&event(profile, &outcome), &native(exchange, config), &case);
         assert_eq!(events_logged(&gateway), 1, "{case}");
         let (upstream, downstream) = (outcome.upstream.unwrap(), outcome.downstream.unwrap());
         assert_eq!((upstream.body, upstream.complete), (exchange.request.clone(), true), "{case}");

@@ -3,13 +3,14 @@
 
 #[path = "../support/calls.rs"]
 mod calls;
+#[path = "../support/native.rs"]
+mod native;
+#[path = "../support/same.rs"]
+pub mod same;
 
 use std::sync::OnceLock;
 
 use serde_json::Value;
-use tollgate_core::config::Config;
-use tollgate_core::head::{Headers, RequestHead as CoreRequest, ResponseHead as CoreResponse};
-use tollgate_core::meter::{Body, Ending, Meter, Verdict};
 use tollgate_core::names::EVENT_LOG_PREFIX;
 use tollgate_core::time::Timestamp;
 use tollgate_host::agent::client;
@@ -122,31 +123,26 @@ pub fn pass(gateway: &Gateway, exchange: &Exchange, size: usize) -> Outcome {
 
 /// The exchange in the native core, at the time at which every gateway of the harness starts.
 pub fn native(exchange: &Exchange, config: &str) -> Value {
+    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+    let asked: Vec<(String, String)> =
+        exchange.request_head().headers.iter().map(|(name, value)| (name.to_owned(), text(value))).collect();
+    let seen = native::Exchange {
+        path: exchange.dialect.path(),
+        host: HOST,
+        request_headers: &asked,
+        request: &exchange.request,
+        status: exchange.status,
+        response_headers: &exchange.headers,
+        response: &exchange.response,
+    };
     let now = Timestamp::from_millis(Settings::new(Profile::Envoy).start_time_ns / 1_000_000);
-    let mut meter = Meter::new(Config::parse(config.as_bytes()).unwrap());
-    let head = exchange.request_head();
-    let pairs: Vec<(&str, &str)> =
-        head.headers.iter().map(|(name, value)| (name, std::str::from_utf8(value).unwrap())).collect();
-    let request =
-        CoreRequest { method: "POST", path: exchange.dialect.path(), host: HOST, headers: Headers::new(&pairs) };
-    let mut call = meter.open(&request, String::new(), now).unwrap();
-    assert_eq!(meter.admit(&mut call, Body::Whole(&exchange.request)), Verdict::Forward);
-    let pairs: Vec<(&str, &str)> =
-        exchange.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    meter.respond(&mut call, &CoreResponse { status: exchange.status, headers: Headers::new(&pairs) });
-    meter.read(&mut call, &exchange.response, now);
-    without_id(serde_json::to_value(meter.end(call, Ending::Complete, now)).unwrap())
+    same::without_id(native::event(&seen, config, now))
 }
 
 /// The event of a stream without what differs from call to call.
 pub fn event(profile: Profile, outcome: &Outcome) -> Value {
     let event = replay::event_of(profile, outcome).unwrap_or_else(|| panic!("no event on {profile:?}: {outcome:#?}"));
-    without_id(event)
-}
-
-fn without_id(mut event: Value) -> Value {
-    event.as_object_mut().unwrap().remove("id");
-    event
+    same::without_id(event)
 }
 
 /// How many events the filter logged.

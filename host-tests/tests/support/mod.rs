@@ -4,6 +4,8 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "each test file uses a part of it")]
 
 mod calls;
+pub mod native;
+pub mod same;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -66,6 +68,17 @@ impl Room {
         assert_eq!((spans.len(), self.collector.undecodable()), (count, 0), "{spans:#?}");
         spans
     }
+}
+
+/// The span of the request that a log line is about.
+pub fn span_of<'a>(spans: &'a [Span], line: &Value) -> &'a Span {
+    let found = spans.iter().find(|span| Some(span.trace_id.as_str()) == line["trace_id"].as_str());
+    found.unwrap_or_else(|| panic!("no span for {line:#}"))
+}
+
+/// The log line of an application's only call.
+pub fn line_of<'a>(log: &'a [Value], app: &str) -> &'a Value {
+    log.iter().find(|line| line["application"] == app).unwrap_or_else(|| panic!("no line for {app} in {log:#?}"))
 }
 
 /// The event in a line of the access log.

@@ -1,0 +1,36 @@
+//! An exchange in the native core: the event that every gateway must give.
+//!
+//! Must not know: gateways.
+
+use serde_json::Value;
+use tollgate_core::config::Config;
+use tollgate_core::head::{Headers, RequestHead, ResponseHead};
+use tollgate_core::meter::{Body, Ending, Meter, Verdict};
+use tollgate_core::time::Timestamp;
+
+/// A whole exchange, as the gateway saw it.
+pub struct Exchange<'a> {
+    pub path: &'a str,
+    pub host: &'a str,
+    pub request_headers: &'a [(String, String)],
+    pub request: &'a [u8],
+    pub status: u16,
+    pub response_headers: &'a [(String, String)],
+    pub response: &'a [u8],
+}
+
+/// The event of an exchange that passes, on a clock that stands still at `now`.
+pub fn event(exchange: &Exchange<'_>, config: &str, now: Timestamp) -> Value {
+    let mut meter = Meter::new(Config::parse(config.as_bytes()).unwrap());
+    let (asked, answered) = (pairs(exchange.request_headers), pairs(exchange.response_headers));
+    let head = RequestHead { method: "POST", path: exchange.path, host: exchange.host, headers: Headers::new(&asked) };
+    let mut call = meter.open(&head, String::new(), now).unwrap();
+    assert_eq!(meter.admit(&mut call, Body::Whole(exchange.request)), Verdict::Forward);
+    meter.respond(&mut call, &ResponseHead { status: exchange.status, headers: Headers::new(&answered) });
+    meter.read(&mut call, exchange.response, now);
+    serde_json::to_value(meter.end(call, Ending::Complete, now)).unwrap()
+}
+
+fn pairs(headers: &[(String, String)]) -> Vec<(&str, &str)> {
+    headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}

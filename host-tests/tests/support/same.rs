@@ -1,0 +1,22 @@
+//! Holds one event against another, field by field.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+/// An event without what differs from call to call.
+pub fn without_id(mut event: Value) -> Value {
+    event.as_object_mut().expect("an event").remove("id");
+    event
+}
+
+/// Fails with the fields that differ.
+#[track_caller]
+pub fn assert_same(found: &Value, expected: &Value, case: &str) {
+    let fields = |event: &Value| event.as_object().expect("an event").clone();
+    let (found, expected) = (fields(found), fields(expected));
+    let differs = |field: &&String| found.get(*field) != expected.get(*field);
+    let names: BTreeSet<&String> = expected.keys().chain(found.keys()).filter(differs).collect();
+    let different: Vec<_> = names.into_iter().map(|field| (field, found.get(field), expected.get(field))).collect();
+    assert!(different.is_empty(), "{case}: found and expected differ in {different:#?}");
+}
