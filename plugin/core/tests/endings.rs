@@ -59,8 +59,12 @@ fn a_part_of_an_answer_is_charged_as_far_as_it_came_and_named_by_what_broke_it()
 
 #[test]
 fn an_error_is_an_error_whatever_ended_the_call() {
-    for ending in [Ending::Complete, Ending::ClientGone, Ending::UpstreamReset] {
+    for ending in [Ending::Complete, Ending::ClientGone] {
         check(Some((500, "", "")), ending, Outcome::UpstreamError, Some((0, 0)), None);
+    }
+    // The error status of a reset is the gateway's own, and tells nothing of the provider.
+    check(Some((503, "", "")), Ending::UpstreamReset, Outcome::UpstreamReset, None, Some("no_response"));
+    for ending in [Ending::Complete, Ending::ClientGone, Ending::UpstreamReset] {
         let failed = [WORD, FAILURE].concat();
         check(Some((200, "", &failed)), ending, Outcome::UpstreamError, Some((INPUT, 1)), None);
     }
