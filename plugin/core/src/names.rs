@@ -86,8 +86,7 @@ pub mod label {
     pub const STATUS: &str = "status";
 
     /// Every one of them.
-    pub const ALL: [&str; 10] =
-        [MODEL, PROVIDER, OUTCOME, TYPE, COMPONENT, REASON, LIMIT, ACTION, FUNCTION, STATUS];
+    pub const ALL: [&str; 10] = [MODEL, PROVIDER, OUTCOME, TYPE, COMPONENT, REASON, LIMIT, ACTION, FUNCTION, STATUS];
 }
 
 /// Values written for access logs and spans. On Envoy each is filter state `wasm.<name>`.

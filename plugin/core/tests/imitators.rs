@@ -8,8 +8,8 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
-use support::Exchange;
+use std::path::Path;
+use support::{Exchange, traffic};
 use tollgate_core::event::{CostSource, UsageSource};
 use tollgate_core::money::Usd;
 
@@ -73,21 +73,11 @@ const EXPLAINED: &[(&str, &str)] = &[
     ),
 ];
 
-fn traffic() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/traffic");
-    let directory = std::env::var_os("TOLLGATE_TRAFFIC").map_or_else(beside, PathBuf::from);
-    if directory.is_dir() {
-        return Some(directory);
-    }
-    println!("skipped: there is no recorded traffic at {} (set TOLLGATE_TRAFFIC)", directory.display());
-    None
-}
-
-/// Exchanges that were asked for and answered.
-fn answered(traffic: &Path, directory: &str) -> Vec<Exchange> {
-    let exchanges = Exchange::all_in(&traffic.join(directory));
-    let is_answered = |it: &Exchange| (200..300).contains(&it.status()) && it.file["request"]["url"].is_string();
-    exchanges.into_iter().filter(is_answered).collect()
+/// Exchanges that were answered and whose request was recorded too.
+fn asked(traffic: &Path, directory: &str) -> Vec<Exchange> {
+    let mut exchanges = support::answered(traffic, directory);
+    exchanges.retain(|exchange| exchange.file["request"]["url"].is_string());
+    exchanges
 }
 
 /// Input, cached input and output by the provider's rule; `None` where it stated nothing.
@@ -120,7 +110,7 @@ fn tokens_are_those_that_each_providers_rule_gives() {
     println!("{:<26} {:>3} {:>10} {:>5}", "provider", "n", "with usage", "right");
     for (directory, rule) in PROVIDERS {
         let (mut n, mut with_usage, mut right) = (0, 0, 0);
-        for exchange in answered(&traffic, directory) {
+        for exchange in asked(&traffic, directory) {
             let event = exchange.event([exchange.answer()]);
             let truth = truth(rule, &exchange);
             let read = (event.usage.input_total(), event.usage.cache_read_total(), event.usage.output_total());
@@ -144,7 +134,7 @@ fn tokens_are_those_that_each_providers_rule_gives() {
 fn a_cost_that_the_provider_states_is_the_cost_and_the_list_price_is_near_or_explained() {
     let Some(traffic) = traffic() else { return };
     let (mut stated_costs, mut near, mut wrong, mut used) = (0, 0, Vec::new(), 0);
-    for exchange in PROVIDERS.iter().flat_map(|(directory, _)| answered(&traffic, directory)) {
+    for exchange in PROVIDERS.iter().flat_map(|(directory, _)| asked(&traffic, directory)) {
         let value = &exchange.file["expected"]["provider_stated_cost_usd"]["value"];
         let Some(stated) = value.as_str().and_then(|text| Usd::parse_computed(text).ok()) else { continue };
         let event = exchange.event([exchange.answer()]);

@@ -9,8 +9,7 @@ mod support;
 
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use support::{Exchange, check_chunkings};
+use support::{Exchange, answered, check_chunkings, traffic};
 use tollgate_core::event::{Event, Outcome, UsageSource};
 use tollgate_core::money::Usd;
 use tollgate_core::usage::{Bucket, Usage};
@@ -51,22 +50,6 @@ const EXPLAINED: &[(&str, &str, &str)] = &[
         "the call ran in the flex tier, at half price; the test's price list did not know that tier yet",
     ),
 ];
-
-fn traffic() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/traffic");
-    let directory = std::env::var_os("TOLLGATE_TRAFFIC").map_or_else(beside, PathBuf::from);
-    if directory.is_dir() {
-        return Some(directory);
-    }
-    println!("skipped: there is no recorded traffic at {} (set TOLLGATE_TRAFFIC)", directory.display());
-    None
-}
-
-/// The exchanges of a dialect that were answered.
-fn answered(traffic: &Path, dialect: &str) -> Vec<Exchange> {
-    let exchanges = Exchange::all_in(&traffic.join(dialect));
-    exchanges.into_iter().filter(|exchange| (200..300).contains(&exchange.status())).collect()
-}
 
 /// Counts by the rules of `dialect`; `None` where the provider stated none.
 fn truth(dialect: &str, exchange: &Exchange) -> Option<Usage> {

@@ -94,6 +94,25 @@ impl Exchange {
     }
 }
 
+/// Where the recorded traffic is; says so and gives `None` where there is none.
+#[allow(dead_code, reason = "not every test reads it")]
+pub(crate) fn traffic() -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/traffic");
+    let directory = std::env::var_os("TOLLGATE_TRAFFIC").map_or_else(beside, PathBuf::from);
+    if directory.is_dir() {
+        return Some(directory);
+    }
+    println!("skipped: there is no recorded traffic at {} (set TOLLGATE_TRAFFIC)", directory.display());
+    None
+}
+
+/// The exchanges of a directory that were answered.
+#[allow(dead_code, reason = "not every test reads it")]
+pub(crate) fn answered(traffic: &Path, directory: &str) -> Vec<Exchange> {
+    let exchanges = Exchange::all_in(&traffic.join(directory));
+    exchanges.into_iter().filter(|exchange| (200..300).contains(&exchange.status())).collect()
+}
+
 fn headers(object: &Value) -> Vec<(&str, &str)> {
     let pairs = object.as_object().into_iter().flatten();
     pairs.filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect()
