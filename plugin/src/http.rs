@@ -108,7 +108,9 @@ impl Http {
         root.meter.respond(call, &ResponseHead { status, headers });
         if call.withholds() {
             let removed = abi::remove_header(Headers::Response, "content-length");
-            root.metrics.note("remove_header_map_value", removed);
+            if root.metrics.note("remove_header_map_value", removed).is_none() {
+                call.stop_withholding();
+            }
         }
         root.metrics.note("set_property", host.ask_for_response_body());
         if end_of_stream && host.reports_missing_body() {
@@ -120,18 +122,24 @@ impl Http {
     pub(crate) fn on_response_body(&mut self, root: &mut Root, size: usize, end_of_stream: bool) -> Action {
         let Some(call) = &mut self.call else { return Action::Continue };
         let host = root.host();
+        let mut piece = Vec::new();
         if size > 0 {
-            let piece = root.metrics.note("get_buffer_bytes", abi::buffer(Buffer::ResponseBody, size)).flatten();
-            let piece = piece.unwrap_or_default();
+            let read = root.metrics.note("get_buffer_bytes", abi::buffer(Buffer::ResponseBody, size)).flatten();
+            piece = read.unwrap_or_default();
             if piece.len() < size {
                 call.miss_response();
+                call.stop_withholding();
             }
             if root.meter.read(call, &piece, now()) {
                 let event = root.meter.so_far(call, now());
                 output::publish(host, &mut root.metrics, &event);
             }
-            if let Some(passed) = call.pass(&piece, end_of_stream) {
-                root.metrics.note("set_buffer_bytes", abi::replace_buffer(Buffer::ResponseBody, &passed));
+        }
+        // The last piece may be empty, and still let go what was held back.
+        if let Some(passed) = call.pass(&piece, end_of_stream) {
+            let replaced = abi::replace_buffer(Buffer::ResponseBody, &passed);
+            if root.metrics.note("set_buffer_bytes", replaced).is_none() {
+                call.stop_withholding();
             }
         }
         if end_of_stream {
@@ -184,7 +192,10 @@ impl Http {
         self.is_admitted = true;
         let verdict = root.meter.admit(call, body);
         if let Verdict::Rewrite(body) = &verdict {
-            root.metrics.note("set_buffer_bytes", abi::replace_buffer(Buffer::RequestBody, body));
+            let replaced = abi::replace_buffer(Buffer::RequestBody, body);
+            if root.metrics.note("set_buffer_bytes", replaced).is_none() {
+                call.stop_withholding();
+            }
         }
         match verdict {
             Verdict::Forward | Verdict::Rewrite(_) => {

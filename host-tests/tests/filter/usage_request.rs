@@ -1,7 +1,8 @@
 //! Asking for the usage of a stream that the client does not ask for: what upstream and client then see.
 
-use crate::support::{event, gateway};
-use tollgate_host::gateway::{Gateway, Outcome, Profile, RequestHead, ResponseHead};
+use crate::support::{event, gateway, metric};
+use tollgate_core::names::metric;
+use tollgate_host::gateway::{Effect, Faults, Gateway, Outcome, Profile, RequestHead, ResponseHead, When};
 
 const DELTA: &str =
     "data: {\"id\":\"c1\",\"model\":\"gpt-4.1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello\"}}]}\n\n";
@@ -79,4 +80,30 @@ fn an_answer_that_is_no_stream_passes_as_it_is() {
     let error = r#"{"error":{"type":"invalid_request_error","message":"no"}}"#;
     stream.respond(ResponseHead::json(400, error.len())).response_chunks(error, 9);
     assert_eq!(received(&stream.finish()), error);
+}
+
+#[test]
+fn the_last_event_passes_though_no_blank_line_and_an_empty_piece_end_it() {
+    let gateway = gateway(Profile::Envoy, "{}");
+    let stream = gateway.worker(0).open(RequestHead::post_json("api.openai.com", "/v1/chat/completions"));
+    stream.request_body(SILENT, true).respond(ResponseHead::sse());
+    stream.response_body([DELTA, USAGE, DONE.trim_end()].concat(), false).response_body("", true);
+    assert_eq!(received(&stream.finish()), [DELTA, DONE.trim_end()].concat());
+}
+
+#[test]
+fn a_gateway_that_refuses_to_change_bodies_passes_them_as_they_are() {
+    for function in ["proxy_set_buffer_bytes", "proxy_remove_header_map_value"] {
+        for when in [When::Once, When::Always] {
+            for size in [1, 7, 61, 4096] {
+                let gateway = gateway(Profile::Envoy, "{}");
+                gateway.set_faults(Faults::none().with(function, when, Effect::Status(10)));
+                let outcome = stream(&gateway, "api.openai.com", SILENT, size);
+                assert_eq!(sent(&outcome), SILENT, "{function} {when:?} {size}");
+                assert_eq!(received(&outcome), [DELTA, FINISH, USAGE, DONE].concat(), "{function} {when:?} {size}");
+                let labels = [("function", function.trim_start_matches("proxy_")), ("status", "10")];
+                assert!(metric(&gateway, metric::HOST_ERRORS, &labels) > Some(0), "{function} {when:?} {size}");
+            }
+        }
+    }
 }

@@ -403,6 +403,11 @@ impl Call {
         self.withhold.is_some()
     }
 
+    /// The gateway does not change the answer: from here on it passes as it comes.
+    pub fn stop_withholding(&mut self) {
+        self.withhold = None;
+    }
+
     /// What of a piece of the answer goes on to the client; `None` when all of it does, as it is.
     pub fn pass(&mut self, piece: &[u8], is_last: bool) -> Option<Vec<u8>> {
         let withhold = self.withhold.as_mut()?;

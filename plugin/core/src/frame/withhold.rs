@@ -63,7 +63,9 @@ impl Withhold {
 /// Whether an event holds usage and no choice.
 fn is_usage_alone(event: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(event) else { return false };
-    if !text.contains("\"usage\"") {
+    // Every chunk has the field; reading those where it is null would double what a stream costs.
+    let is_stated = |rest: &str| !rest.trim_start().trim_start_matches(':').trim_start().starts_with("null");
+    if !text.split("\"usage\"").skip(1).any(is_stated) {
         return false;
     }
     let data: String = text.lines().filter_map(|line| line.strip_prefix("data:")).collect();
