@@ -1,4 +1,4 @@
-//! The meter against recorded traffic of those who speak OpenAI's formats without being OpenAI: tokens by each
+//! The meter against recorded traffic of those who speak OpenAI's formats without being OpenAI, and of OpenAI's older ones: tokens by each
 //! provider's rules, costs as they state them, and the list price beside.
 //!
 //! The traffic is third-party and not part of this repository: `TOLLGATE_TRAFFIC` says where it is, by default
@@ -26,7 +26,7 @@ enum Rule {
     RestIsOutput,
 }
 
-const PROVIDERS: [(&str, Rule); 22] = [
+const PROVIDERS: [(&str, Rule); 25] = [
     ("avian-chat", Rule::Included),
     ("azure-chat", Rule::Included),
     ("azure-responses", Rule::Included),
@@ -39,6 +39,8 @@ const PROVIDERS: [(&str, Rule); 22] = [
     ("llamacpp-chat", Rule::Included),
     ("mistral-chat", Rule::AudioOnTop),
     ("ollama-openai-chat", Rule::Included),
+    ("openai-completions", Rule::Included),
+    ("openai-embeddings", Rule::Included),
     ("openai-responses-compact", Rule::Included),
     ("openrouter-chat", Rule::Included),
     ("openrouter-responses", Rule::Included),
@@ -46,6 +48,7 @@ const PROVIDERS: [(&str, Rule); 22] = [
     ("together-chat", Rule::Included),
     ("vercel-gateway-chat", Rule::ReasoningOnTop),
     ("vllm-chat", Rule::Included),
+    ("vllm-completions", Rule::Included),
     ("xai-chat", Rule::ReasoningOnTop),
     ("xai-responses", Rule::Included),
     ("zai-chat", Rule::Included),

@@ -20,6 +20,7 @@ mod object;
 mod ollama;
 mod openai;
 mod openai_chat;
+mod openai_completions;
 mod openai_responses;
 mod path;
 
@@ -46,6 +47,8 @@ pub enum Dialect {
     BedrockConverse,
     /// Amazon Bedrock Invoke and its stream, `/model/M/invoke`: the formats of the models' makers.
     BedrockInvoke,
+    /// OpenAI Completions, `/v1/completions`, the older text interface.
+    OpenaiCompletions,
     /// OpenAI Embeddings, `/v1/embeddings`, and Voyage's.
     OpenaiEmbeddings,
     /// Gemini on the Gemini API and on Vertex, `.../models/M:generateContent`.
@@ -100,12 +103,13 @@ pub struct Route {
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::OpenaiChat,
         Self::OpenaiResponses,
         Self::AnthropicMessages,
         Self::BedrockConverse,
         Self::BedrockInvoke,
+        Self::OpenaiCompletions,
         Self::OpenaiEmbeddings,
         Self::Gemini,
         Self::GeminiEmbeddings,
@@ -126,6 +130,7 @@ impl Dialect {
             Self::AnthropicMessages => "anthropic_messages",
             Self::BedrockConverse => "bedrock_converse",
             Self::BedrockInvoke => "bedrock_invoke",
+            Self::OpenaiCompletions => "openai_completions",
             Self::OpenaiEmbeddings => "openai_embeddings",
             Self::Gemini => "gemini",
             Self::GeminiEmbeddings => "gemini_embeddings",
@@ -142,7 +147,7 @@ impl Dialect {
     #[must_use]
     pub const fn default_provider(self) -> &'static str {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses | Self::OpenaiEmbeddings => "openai",
+            Self::OpenaiChat | Self::OpenaiResponses | Self::OpenaiCompletions | Self::OpenaiEmbeddings => "openai",
             Self::AnthropicMessages => "anthropic",
             Self::BedrockConverse | Self::BedrockInvoke => "aws.bedrock",
             Self::Gemini | Self::GeminiEmbeddings | Self::GeminiInteractions => "gcp.gemini",
@@ -172,6 +177,7 @@ impl Dialect {
             | Self::CohereChat
             | Self::CohereChatV1
             | Self::Ollama => Operation::Chat,
+            Self::OpenaiCompletions => Operation::TextCompletion,
             Self::Gemini | Self::GeminiInteractions => Operation::GenerateContent,
             Self::OpenaiEmbeddings | Self::GeminiEmbeddings | Self::CohereRetrieval | Self::OllamaEmbed => {
                 Operation::Embeddings
@@ -208,6 +214,7 @@ impl Dialect {
             Self::AnthropicMessages => anthropic::read_request(json, &mut request),
             Self::BedrockConverse => bedrock_converse::read_request(json, &mut request),
             Self::BedrockInvoke => bedrock_invoke::read_request(json, &mut request),
+            Self::OpenaiCompletions => openai_completions::read_request(json, &mut request),
             Self::Gemini => gemini::read_request(json, &mut request),
             Self::GeminiEmbeddings => gemini::read_embedding_request(json, &mut request),
             Self::GeminiInteractions => gemini_interactions::read_request(json, &mut request),
@@ -229,7 +236,7 @@ impl Dialect {
     /// Whether streams in this dialect state usage only when the request asks for it.
     #[must_use]
     pub const fn must_ask_for_usage(self) -> bool {
-        matches!(self, Self::OpenaiChat)
+        matches!(self, Self::OpenaiChat | Self::OpenaiCompletions)
     }
 
     /// A request that asks for the usage of its stream, otherwise the same byte for byte; `None` where it asks already.
@@ -246,6 +253,7 @@ impl Dialect {
             Self::AnthropicMessages => anthropic::read_element(element, piece),
             Self::BedrockConverse => bedrock_converse::read_element(element, piece),
             Self::BedrockInvoke => bedrock_invoke::read_element(element, piece),
+            Self::OpenaiCompletions => openai_completions::read_element(element, piece),
             Self::Gemini | Self::GeminiEmbeddings => gemini::read_element(element, piece),
             Self::GeminiInteractions => gemini_interactions::read_element(element, piece),
             Self::CohereChat | Self::CohereChatV1 => cohere::read_element(element, piece),
@@ -269,7 +277,7 @@ impl Dialect {
     #[must_use]
     pub fn error_body(self, kind: &str, code: &str, message: &str) -> String {
         let body = match self {
-            Self::OpenaiChat | Self::OpenaiResponses | Self::OpenaiEmbeddings => {
+            Self::OpenaiChat | Self::OpenaiResponses | Self::OpenaiCompletions | Self::OpenaiEmbeddings => {
                 serde_json::json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
             }
             Self::AnthropicMessages => {
@@ -299,7 +307,7 @@ impl Dialect {
     #[must_use]
     pub fn response_reader(self) -> Box<dyn ResponseReader> {
         match self {
-            Self::OpenaiChat => Reader::<openai_chat::Response>::boxed(),
+            Self::OpenaiChat | Self::OpenaiCompletions => Reader::<openai_chat::Response>::boxed(),
             Self::OpenaiResponses => Reader::<openai_responses::Response>::boxed(),
             Self::AnthropicMessages => Reader::<anthropic::Response>::boxed(),
             Self::BedrockConverse => Reader::<bedrock_converse::Response>::boxed(),

@@ -210,6 +210,8 @@ impl Wire for Response {
                 Field::Other,
                 &[
                     value("finish_reason", Field::FinishReason),
+                    // Completions have text in the place of a message.
+                    text("text", Field::Delivered),
                     path("delta", Field::Other, MESSAGE),
                     path("message", Field::Other, MESSAGE),
                 ],
