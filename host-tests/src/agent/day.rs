@@ -1,6 +1,6 @@
 //! A short mixed day: several applications, teams, users, models and dialects, with the accidents of a real one.
 //!
-//! Among the calls: a long document asked about several times, an unpriced model, a stream without usage, a rate limit answered with 429, a
+//! Among the calls: a long document asked about several times, an unpriced model, a stream without usage, a pasted table, a rate limit answered with 429, a
 //! failing provider, a client that leaves in the middle, and a request that is no LLM call.
 //! Must not know: gateways, prices.
 
@@ -148,11 +148,18 @@ fn notebook() -> Vec<Errand> {
             "messages": [{"role": "user", "content": "Explain the difference between a mean and a median to a child."}]
         })
     };
+    let table = plan::table(5, &["day", "store", "visitors", "sales"], 200);
+    let pasted = json!({
+        "model": "gpt-4.1", "max_tokens": 300,
+        "messages": [{"role": "user", "content": format!("What stands out here?\n{table}")}]
+    });
     vec![
         // A model that no price list knows: tokens, but no dollars.
         Errand::call(Dialect::OpenAiChat, &labels, chat("ledger-embedder-7b-internal", false)),
         // A stream that was not asked for usage.
         Errand::call(Dialect::OpenAiChat, &labels, chat("gpt-4.1-mini", true)),
+        // A whole table pasted into a prompt, where a limit says no.
+        Errand::call(Dialect::OpenAiChat, &labels, pasted),
     ]
 }
 

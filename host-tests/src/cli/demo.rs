@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &Arguments) -> Done {
             }
         }
     } else {
-        println!("They are stopped now; `make demo KEEP=1` leaves them running.");
+        println!("They are stopped now; `make demo KEEP=1` (`tollgate demo --keep`) leaves them running.");
     }
     Ok(())
 }

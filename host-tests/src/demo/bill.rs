@@ -46,7 +46,15 @@ impl Amount {
         }
     }
 
-    /// For people: `$0.018737`, `unknown`, or `$0.018737 + 2 unknown`. Six decimals, rounded half away from zero.
+    /// The difference; unknown where either is.
+    #[must_use]
+    fn minus(self, other: Self) -> Self {
+        let difference = Self { known: self.known.minus(other.known), known_parts: 1, unknown_parts: 0 };
+        let is_known = self.unknown_parts == 0 && other.unknown_parts == 0;
+        if is_known { difference } else { Self { known: Usd::ZERO, known_parts: 0, unknown_parts: 1 } }
+    }
+
+    /// For people: `$0`, `$0.018737`, `unknown`, or `$0.018737 + 2 unknown`. Six decimals, rounded half away from zero.
     #[must_use]
     pub fn shown(&self) -> String {
         match (self.known_parts, self.unknown_parts) {
@@ -60,8 +68,14 @@ impl Amount {
 fn dollars(amount: Usd) -> String {
     const PER_MICRO: i128 = 1_000_000_000;
     let femto = amount.femto();
+    if femto == 0 {
+        return "$0".to_owned();
+    }
     let rounded = (femto.abs() + PER_MICRO / 2) / PER_MICRO;
-    let sign = if femto < 0 && rounded != 0 { "-" } else { "" };
+    let sign = if femto < 0 { "-" } else { "" };
+    if rounded == 0 {
+        return format!("{sign}<$0.000001");
+    }
     format!("{sign}${}.{:06}", rounded / 1_000_000, rounded % 1_000_000)
 }
 
@@ -132,7 +146,7 @@ pub fn render(events: &[Value], task: &str) -> String {
         out.push_str(&step_table(&steps));
         let _ = writeln!(out, "\nWhat each step's input consisted of\n");
         out.push_str(&share_table(&steps));
-        let _ = writeln!(out, "\nWhat all its input consisted of, and what that cost\n");
+        let _ = writeln!(out, "\nWhat it consisted of all together, and what that cost\n");
         out.push_str(&component_table(&steps));
         let _ = writeln!(out, "\nWhat caching did\n");
         out.push_str(&cache_table(&steps));
@@ -145,7 +159,7 @@ pub fn render(events: &[Value], task: &str) -> String {
     out.push_str(&group_table(&all, "/outcome", "outcome"));
     let limits = limits_hit(&all);
     if !limits.is_empty() {
-        let _ = writeln!(out, "\nLimits hit\n\n{limits}");
+        let _ = write!(out, "\nLimits hit\n\n{limits}");
     }
     out
 }
@@ -216,31 +230,49 @@ fn share_table(steps: &[&Value]) -> String {
 }
 
 fn component_table(events: &[&Value]) -> String {
-    let mut sums: BTreeMap<&str, (Tokens, Amount)> = BTreeMap::new();
+    let mut parts: BTreeMap<&str, (Tokens, Amount)> = BTreeMap::new();
+    let (mut output, mut for_output, mut paid) = (Tokens::default(), Amount::default(), Amount::default());
     for event in events {
+        let mut for_input = Amount::default();
         for component in COMPONENTS {
             let Some(part) = event.pointer(&format!("/components/{component}")) else { continue };
-            let (tokens, cost) = sums.entry(component).or_default();
+            let (tokens, cost) = parts.entry(component).or_default();
             tokens.add(part.get("tokens"));
             *cost = cost.plus(Amount::of(part.get("cost_usd")));
+            for_input = for_input.plus(Amount::of(part.get("cost_usd")));
         }
+        let cost = Amount::of(event.get("cost_usd"));
+        // The input's components and the output make up the whole.
+        for_output = for_output.plus(cost.minus(for_input));
+        output.add(event.get("output_tokens"));
+        paid = paid.plus(cost);
     }
-    let whole: u64 = sums.values().map(|(tokens, _)| tokens.known).sum();
-    let cost = sums.values().fold(Amount::default(), |sum, (_, cost)| sum.plus(*cost));
+    let input: u64 = parts.values().map(|(tokens, _)| tokens.known).sum();
     let mut rows: Vec<Vec<String>> = COMPONENTS
         .iter()
-        .map(|component| match sums.get(component) {
+        .map(|component| match parts.get(component) {
             Some((tokens, cost)) if tokens.any => {
-                vec![(*component).to_owned(), tokens.shown(), share(tokens.known, whole), cost.shown()]
+                vec![(*component).to_owned(), tokens.shown(), share(tokens.known, input), cost.shown()]
             }
             _ => vec![(*component).to_owned(), "unknown".to_owned(), "unknown".to_owned(), "unknown".to_owned()],
         })
         .collect();
-    rows.push(vec!["input".to_owned(), grouped(whole), share(whole, whole), cost.shown()]);
-    if whole == 0 {
-        rows.pop();
+    if input > 0 {
+        let cost = parts.values().fold(Amount::default(), |sum, (_, cost)| sum.plus(*cost));
+        rows.push(vec!["input".to_owned(), grouped(input), share(input, input), cost.shown()]);
+        rows.push(vec!["output".to_owned(), output.shown(), String::new(), for_output.shown()]);
+        rows.push(vec!["total".to_owned(), String::new(), String::new(), paid.shown()]);
     }
-    table(&["component", "tokens", "share", "cost"], &rows)
+    let mut text = table(&["component", "tokens", "share of input", "cost"], &rows);
+    let of = |component| parts.get(component).map_or(0, |(tokens, _): &(Tokens, Amount)| tokens.known);
+    if of("history") > of("user") {
+        let (user, history) = (share(of("user"), input), share(of("history"), input));
+        let _ = writeln!(
+            text,
+            "\n  The user wrote {user} of this input; {history} is history, sent again with every step."
+        );
+    }
+    text
 }
 
 fn cache_table(events: &[&Value]) -> String {
@@ -313,16 +345,16 @@ fn group_table(events: &[&Value], pointer: &str, heading: &str) -> String {
 }
 
 fn limits_hit(events: &[&Value]) -> String {
-    let mut hit: BTreeMap<String, u64> = BTreeMap::new();
+    let mut hit: BTreeMap<[&str; 2], u64> = BTreeMap::new();
     for event in events {
-        for limit in event.get("limits").and_then(Value::as_array).into_iter().flatten() {
-            let name = limit.as_str().or_else(|| limit.get("name").and_then(Value::as_str)).unwrap_or("unknown");
-            let action = limit.get("action").and_then(Value::as_str).unwrap_or("unknown");
-            *hit.entry(format!("{name}: {action}")).or_default() += 1;
+        let beyond = |limit: &&Value| limit.get("standing").and_then(Value::as_str) != Some("within");
+        for limit in event.get("limits").and_then(Value::as_array).into_iter().flatten().filter(beyond) {
+            *hit.entry([text(limit, "/id"), text(limit, "/action")]).or_default() += 1;
         }
     }
-    let rows: Vec<Vec<String>> = hit.into_iter().map(|(limit, calls)| vec![limit, calls.to_string()]).collect();
-    if rows.is_empty() { String::new() } else { table(&["limit", "calls"], &rows) }
+    let row = |([id, action], calls): ([&str; 2], u64)| vec![id.to_owned(), action.to_owned(), calls.to_string()];
+    let rows: Vec<Vec<String>> = hit.into_iter().map(row).collect();
+    if rows.is_empty() { String::new() } else { table(&["limit", "action", "calls"], &rows) }
 }
 
 /// Aligned columns: the first to the left, the others to the right.
@@ -394,7 +426,14 @@ mod tests {
 
     #[test]
     fn amounts_round_half_away_from_zero_and_numbers_are_grouped() {
-        for (amount, shown) in [("0.0000005", "$0.000001"), ("-0.0000005", "-$0.000001"), ("12.5", "$12.500000")] {
+        let cases = [
+            ("0.0000005", "$0.000001"),
+            ("-0.0000005", "-$0.000001"),
+            ("12.5", "$12.500000"),
+            ("0", "$0"),
+            ("0.0000004", "<$0.000001"),
+        ];
+        for (amount, shown) in cases {
             assert_eq!(Amount::of(Some(&json!(amount))).shown(), shown);
         }
         assert_eq!(

@@ -61,14 +61,17 @@ pub struct DemoOptions {
 
 impl Default for DemoOptions {
     fn default() -> Self {
-        Self {
-            wasm: None,
-            configuration: Value::Object(serde_json::Map::new()),
-            task: Task::demo(),
-            day: true,
-            collector: None,
-        }
+        Self { wasm: None, configuration: configuration(), task: Task::demo(), day: true, collector: None }
     }
+}
+
+/// The demo's configuration of the filter: one limit that only observes long prompts, and one that refuses a notebook
+/// that sends whole tables.
+fn configuration() -> Value {
+    serde_json::json!({"limits": [
+        {"id": "long-prompt", "measure": "input_tokens", "limit": 30_000, "action": "observe"},
+        {"id": "notebook-tables", "match": {"attribution": {"app": "notebooks"}}, "measure": "input_tokens", "limit": 2_000}
+    ]})
 }
 
 /// What came out, and the servers that made it. Dropping it stops them.
