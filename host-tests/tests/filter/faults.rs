@@ -11,9 +11,19 @@ use super::support::{Exchange, events_logged, filter, good, has_metrics, metric,
 const STATUSES: [u32; 5] = [1, 2, 10, 12, 4_000_000_000];
 const WHENS: [When; 3] = [When::Once, When::Always, When::EveryNth(2)];
 
+/// A call that needs all the filter can ask of a gateway: a coding to replace, a task to charge.
+fn demanding(gateway: &Gateway, exchange: &Exchange) -> Outcome {
+    let head = exchange.request_head().header("accept-encoding", "gzip").header("x-tollgate-task", "t");
+    let stream = gateway.worker(0).open(head);
+    stream.request_chunks(&exchange.request, 61);
+    stream.respond(exchange.response_head()).response_chunks(&exchange.response, 61);
+    stream.finish()
+}
+
 /// Passes two calls through two gateways: one whose fault was there from the start, one that was configured before.
 fn check(profile: Profile, function: &str, when: When, effect: &Effect, exchange: &Exchange) -> [Gateway; 2] {
-    let settings = replay::settings(profile, r#"{"limits": [{"id": "large", "limit": 1000000}]}"#);
+    let config = r#"{"shared_data": "on", "limits": [{"id": "large", "limit": 1000000}]}"#;
+    let settings = replay::settings(profile, config);
     let faults = Faults::none().with(function, when, effect.clone());
     let from_the_start = start(settings.clone().with_faults(faults.clone()));
     let later = start(settings);
@@ -23,7 +33,7 @@ fn check(profile: Profile, function: &str, when: When, effect: &Effect, exchange
     let gateways = [from_the_start, later];
     for gateway in &gateways {
         for _ in 0..2 {
-            served(profile, &pass(gateway, exchange, 61), exchange, &format!("{function} {when:?} {effect:?}"));
+            served(profile, &demanding(gateway, exchange), exchange, &format!("{function} {when:?} {effect:?}"));
         }
     }
     gateways
@@ -56,7 +66,7 @@ fn an_odd_status_of_any_function_never_stops_a_call_and_is_counted() {
                 for status in STATUSES {
                     let effect = Effect::Status(status);
                     let gateways = check(profile, function, when, &effect, one(Dialect::OpenAiChat, true));
-                    if when == When::Always && has_metrics(profile) && is_needed(profile, function) {
+                    if when == When::Always && has_metrics(profile) && is_counted(profile, function, status) {
                         let labels = [("status", &*status.to_string())];
                         for gateway in &gateways {
                             let counted = metric(gateway, metric::HOST_ERRORS, &labels);
@@ -69,11 +79,13 @@ fn an_odd_status_of_any_function_never_stops_a_call_and_is_counted() {
     }
 }
 
-/// Whether every call needs this function. The others are for tasks, codings and refusals; of the log and the metrics
-/// there is nowhere to count, and that a property is not there is no failure.
-fn is_needed(profile: Profile, function: &str) -> bool {
+/// Whether such a call needs this function, and its failure can be counted. Bodies are changed and calls refused in other
+/// tests; of the log and the metrics there is nowhere to count, and what is not found is no failure.
+fn is_counted(profile: Profile, function: &str, status: u32) -> bool {
     match function {
         "proxy_get_header_map_pairs" | "proxy_get_buffer_bytes" => true,
+        "proxy_replace_header_map_value" | "proxy_set_shared_data" => true,
+        "proxy_get_shared_data" => status != 1,
         "proxy_set_property" => profile == Profile::Envoy,
         _ => false,
     }
