@@ -149,7 +149,9 @@ fn a_request_of_more_parts_than_are_looked_at_is_refused_instead_of_multiplied()
         let parts = vec!["{}"; 100_000].join(",");
         let lists = ["messages", "input", "contents", "requests", "chat_history"];
         let lists = lists.map(|name| format!("\"{name}\":[{parts}]")).join(",");
-        let body = format!("{{{lists}}}");
+        // A prompt that is a list of texts; anything else in it is not cut into parts.
+        let texts = vec!["\"\""; 100_000].join(",");
+        let body = format!("{{{lists},\"prompt\":[{texts}]}}");
         assert_eq!(dialect.read_request(body.as_bytes()).err(), Some(RequestError::TooManyParts), "{dialect:?}");
     }
 }
