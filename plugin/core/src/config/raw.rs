@@ -27,7 +27,7 @@ pub struct RawConfig {
     /// Whether the workers of a gateway share running totals of tasks: `auto` where that is sure to work (Envoy),
     /// `on` also on Kong (only with `nginx_wasm_shm_kv` set, else requests fail), `off` nowhere.
     pub shared_data: SharedData,
-    /// Ask OpenAI, Azure and xAI for the usage of Chat Completions streams where the client does not
+    /// Ask OpenAI, Azure and xAI for the usage of Chat Completions and Completions streams where the client does not
     /// (`stream_options.include_usage`), and take the answer out of the client's stream. Envoy only; where it is off
     /// or impossible, the usage of such streams is counted instead.
     pub include_usage: bool,

@@ -39,8 +39,8 @@ impl Endpoint {
 /// Endpoints whose body says everything else. The first ending that fits counts.
 const ENDINGS: [(&str, Dialect, Operation); 25] = [
     ("/chat/completions", Dialect::OpenaiChat, Operation::Chat),
-    // Azure has no version here: `/openai/deployments/D/completions`.
-    ("/completions", Dialect::OpenaiCompletions, Operation::TextCompletion),
+    // Not `/completions` alone: searches and forms have such paths too, and must pass untouched.
+    ("/v1/completions", Dialect::OpenaiCompletions, Operation::TextCompletion),
     ("/v1/responses", Dialect::OpenaiResponses, Operation::Chat),
     ("/v1/responses/compact", Dialect::OpenaiResponses, Operation::Chat),
     ("/openai/responses", Dialect::OpenaiResponses, Operation::Chat),
@@ -172,6 +172,7 @@ mod tests {
             ("POST", "/v1beta/openai/chat/completions", Some(Dialect::OpenaiChat)),
             ("POST", "/v1/chat%2Fcompletions", Some(Dialect::OpenaiChat)),
             ("POST", "/v1/completions", Some(Dialect::OpenaiCompletions)),
+            ("POST", "/search/completions", None),
             ("POST", "/v1/responses/", Some(Dialect::OpenaiResponses)),
             ("POST", "/v1/responses/compact", Some(Dialect::OpenaiResponses)),
             ("POST", "/v1/messages?beta=true", Some(Dialect::AnthropicMessages)),
