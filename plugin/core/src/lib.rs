@@ -9,10 +9,13 @@
 //! an argument. [`meter`] alone wires the stages together, and is the place to start reading.
 #![forbid(unsafe_code)]
 
+mod admission;
 pub mod attribution;
 pub mod cache;
 pub mod calibration;
+mod call;
 pub mod config;
+mod counting;
 pub mod dialect;
 pub mod event;
 pub mod frame;
@@ -31,3 +34,4 @@ mod settlement;
 pub mod time;
 pub mod tokens;
 pub mod usage;
+mod usage_request;

@@ -8,11 +8,12 @@
 
 use crate::cache::Composition;
 use crate::calibration::Tokenizer;
+use crate::call::{Call, Ending, Unmetered};
 use crate::dialect::{Answer, Operation, UsagePart};
 use crate::event::{
     CacheEffect, ComponentShare, CostSource, Event, Outcome, PriceRow, Proportion, Timing, UsageSource,
 };
-use crate::meter::{Call, Ending, Unmetered};
+
 use crate::money::Usd;
 use crate::names::EVENT_SCHEMA;
 use crate::price::{Cost, Lookup, PriceBook, Quote, Source, Terms, Unpriced};

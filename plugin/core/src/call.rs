@@ -1,0 +1,224 @@
+//! One call: what is known of it so far, and what can be done with it.
+//!
+//! Invariants: values that a client sends are bounded before they are kept.
+//! Must not know: gateways; the stages, which [`Meter`](crate::meter::Meter) wires together.
+
+use crate::attribution::{Attribution, bounded};
+use crate::dialect::{Request, RequestError, ResponseReader, Route, UsagePart};
+use crate::frame::Wellformedness;
+use crate::frame::withhold::Withhold;
+use crate::limit::Finding;
+use crate::prompt::Prompt;
+use crate::time::Timestamp;
+
+/// One call, as far as it is known.
+pub struct Call {
+    pub(crate) id: String,
+    pub(crate) opened: Timestamp,
+    pub(crate) route: Route,
+    pub(crate) attribution: Attribution,
+    pub(crate) asked: Asked,
+    pub(crate) prompt: Prompt,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) status: Option<u16>,
+    pub(crate) reader: Option<Box<dyn ResponseReader>>,
+    pub(crate) wellformedness: Wellformedness,
+    pub(crate) first_byte: Option<Timestamp>,
+    pub(crate) usage: Option<Vec<UsagePart>>,
+    pub(crate) unmetered: Option<Unmetered>,
+    pub(crate) may_rewrite: bool,
+    /// Takes out of the answer what only we asked for.
+    pub(crate) withhold: Option<Withhold>,
+}
+
+/// What the request asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) model: Option<String>,
+    pub(crate) stream: bool,
+    pub(crate) speed: Option<String>,
+    pub(crate) service_tier: Option<String>,
+    /// The most output tokens, all choices together.
+    pub(crate) max_output_tokens: Option<u64>,
+}
+
+/// A request body, as far as the gateway lets it be read.
+#[derive(Clone, Copy, Debug)]
+pub enum Body<'a> {
+    /// All of it.
+    Whole(&'a [u8]),
+    /// There are this many bytes, more than are read.
+    TooLarge(usize),
+    /// There are this many bytes, but the gateway does not hand them over (Kong, once they are on disk).
+    Unreadable(usize),
+}
+
+/// Why the usage of a call, or a part of it, is unknown.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unmetered {
+    /// The request body is larger than `max_request_bytes`, or has more parts than are looked at.
+    #[error("request_too_large")]
+    RequestTooLarge,
+    /// The gateway does not hand the request body over.
+    #[error("request_unreadable")]
+    RequestUnreadable,
+    /// The request body is not what the dialect says it is.
+    #[error("request_malformed")]
+    RequestMalformed,
+    /// There was no response.
+    #[error("no_response")]
+    NoResponse,
+    /// The response is compressed.
+    #[error("response_encoded")]
+    ResponseEncoded,
+    /// The gateway did not hand over a part of the response.
+    #[error("response_unreadable")]
+    ResponseUnreadable,
+    /// The response is no JSON and no stream of it.
+    #[error("response_unknown")]
+    ResponseUnknown,
+    /// The response states no usage and holds no output that could be counted.
+    #[error("usage_unreported")]
+    UsageUnreported,
+}
+
+/// What is to be done with a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Send it on.
+    Forward,
+    /// Send it on with this body instead.
+    Rewrite(Vec<u8>),
+    /// Answer it here.
+    Deny(Denial),
+}
+
+/// An answer in the provider's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The HTTP status.
+    pub status: u16,
+    /// Header fields beside content type and length.
+    pub headers: Vec<(&'static str, String)>,
+    /// JSON in the provider's error shape.
+    pub body: String,
+}
+
+/// What ended a call, as the gateway saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The response's end was passed on.
+    Complete,
+    /// The client went away first.
+    ClientGone,
+    /// The provider's side broke off.
+    UpstreamReset,
+    /// The gateway answered by itself.
+    LocalReply,
+    /// Tollgate refused the call.
+    Denied,
+}
+
+impl Call {
+    pub(crate) fn new(id: String, opened: Timestamp, route: Route, attribution: Attribution) -> Self {
+        // What the path says is known even of a body that cannot be read.
+        let asked = Asked::of(&route.outrank(Request::default()));
+        Self {
+            id,
+            opened,
+            route,
+            attribution,
+            asked,
+            prompt: Prompt::default(),
+            findings: Vec::new(),
+            status: None,
+            reader: None,
+            wellformedness: Wellformedness::default(),
+            first_byte: None,
+            usage: None,
+            unmetered: None,
+            may_rewrite: false,
+            withhold: None,
+        }
+    }
+
+    /// The gateway did not hand over this many bytes of the response.
+    pub fn miss_response(&mut self) {
+        self.unmetered = Some(Unmetered::ResponseUnreadable);
+    }
+
+    /// The gateway can change this call's bodies.
+    pub const fn allow_rewrite(&mut self) {
+        self.may_rewrite = true;
+    }
+
+    /// Whether the answer loses a chunk on its way to the client, so that its length is not what the provider says.
+    #[must_use]
+    pub const fn withholds(&self) -> bool {
+        self.withhold.is_some()
+    }
+
+    /// The gateway does not change the answer: from here on it passes as it comes.
+    pub fn stop_withholding(&mut self) {
+        self.withhold = None;
+    }
+
+    /// What of a piece of the answer goes on to the client; `None` when all of it does, as it is.
+    pub fn pass(&mut self, piece: &[u8], is_last: bool) -> Option<Vec<u8>> {
+        let withhold = self.withhold.as_mut()?;
+        let mut passed = withhold.feed(piece);
+        if is_last {
+            passed.append(&mut withhold.end());
+        }
+        (passed != piece).then_some(passed)
+    }
+
+    /// The call is answered in the provider's place.
+    pub fn refuse(&mut self, status: u16) {
+        self.status = Some(status);
+    }
+
+    /// An error body in the shape of the call's dialect.
+    #[must_use]
+    pub fn error_body(&self, kind: &str, code: &str, message: &str) -> String {
+        self.route.dialect.error_body(kind, code, message)
+    }
+
+    /// The provider as far as the request tells, else the one that defined the dialect.
+    pub(crate) fn provider(&self) -> &str {
+        self.route.provider.as_deref().unwrap_or(self.route.dialect.default_provider())
+    }
+
+    pub(crate) fn request_of<'a>(&self, body: Body<'a>) -> Result<Request<'a>, (Unmetered, String)> {
+        match body {
+            Body::Whole(bytes) => self.route.read_request(bytes).map_err(|error| {
+                let reason = match error {
+                    RequestError::TooManyParts => Unmetered::RequestTooLarge,
+                    _ => Unmetered::RequestMalformed,
+                };
+                (reason, error.to_string())
+            }),
+            Body::TooLarge(size) => {
+                let message = format!("the request body of {size} bytes is larger than the configured maximum");
+                Err((Unmetered::RequestTooLarge, message))
+            }
+            Body::Unreadable(size) => {
+                let message = format!("the gateway does not hand over the request body of {size} bytes");
+                Err((Unmetered::RequestUnreadable, message))
+            }
+        }
+    }
+}
+
+impl Asked {
+    pub(crate) fn of(request: &Request<'_>) -> Self {
+        let choices = request.choices.unwrap_or(1);
+        Self {
+            model: request.model.as_deref().map(bounded),
+            stream: request.stream,
+            speed: request.speed.as_deref().map(bounded),
+            service_tier: request.service_tier.as_deref().map(bounded),
+            max_output_tokens: request.max_output_tokens.map(|tokens| tokens.saturating_mul(choices)),
+        }
+    }
+}

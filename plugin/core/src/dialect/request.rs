@@ -1,0 +1,81 @@
+//! What a request body asks for, borrowed from its bytes.
+//!
+//! Invariants: bounded parts, whatever the body.
+//! Must not know: single wire formats.
+
+use super::object;
+use crate::prompt::Element;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// What a request asks for.
+#[derive(Debug, Default)]
+pub struct Request<'a> {
+    /// The model asked for.
+    pub model: Option<Cow<'a, str>>,
+    /// The answer is to be streamed.
+    pub stream: bool,
+    /// The most output tokens the caller allows, per choice.
+    pub max_output_tokens: Option<u64>,
+    /// How many answers are asked for (`n`); `None` means one.
+    pub choices: Option<u64>,
+    /// The end user the body names.
+    pub end_user: Option<Cow<'a, str>>,
+    /// The processing speed asked for (Anthropic `speed`).
+    pub speed: Option<Cow<'a, str>>,
+    /// The service tier asked for.
+    pub service_tier: Option<Cow<'a, str>>,
+    /// The provider adds to the prompt what the request only points to (an earlier response, a stored prompt).
+    pub has_unseen: bool,
+    /// The parts of the prompt, in the order in which the provider renders and caches them.
+    pub elements: Vec<Element<'a>>,
+}
+
+/// More parts than any conversation has. A part costs more memory than the three bytes that make one, so without
+/// this bound a hostile body would grow to many times its size.
+pub(super) const ELEMENTS_MAX: usize = 65_536;
+
+impl<'a> Request<'a> {
+    /// Adds parts, up to the bound.
+    pub(super) fn extend(&mut self, elements: impl IntoIterator<Item = Element<'a>>) {
+        let room = ELEMENTS_MAX.saturating_sub(self.elements.len());
+        self.elements.extend(elements.into_iter().take(room));
+    }
+}
+
+/// Cuts an array into elements, up to the bound; `None` where there is no array.
+pub(super) fn collect<'a>(
+    array: Option<&'a RawValue>,
+    mut element: impl FnMut(&'a RawValue, &mut Vec<Element<'a>>),
+) -> Option<Vec<Element<'a>>> {
+    let mut elements = Vec::new();
+    let is_array = object::items(array?.get(), |item| {
+        if elements.len() < ELEMENTS_MAX {
+            element(item, &mut elements);
+        }
+    });
+    is_array.then_some(elements)
+}
+
+/// Why a request body cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// There is no body, or only white space.
+    #[error("the request has no body")]
+    Empty,
+    /// Not UTF-8.
+    #[error("the request body is not UTF-8 from byte {at} on")]
+    NotUtf8 {
+        /// Offset of the first byte that is not UTF-8.
+        at: usize,
+    },
+    /// Not JSON.
+    #[error("the request body is not JSON")]
+    NotJson,
+    /// JSON, but not an object.
+    #[error("the request body is JSON, but not an object")]
+    NotAnObject,
+    /// More messages and tools than are looked at.
+    #[error("the request body has too many parts")]
+    TooManyParts,
+}

@@ -1,0 +1,39 @@
+//! Asking the provider for the usage of a stream that the client does not ask for.
+//!
+//! Must not know: how a request is patched, what becomes of the answer.
+
+use crate::call::{Call, Verdict};
+use crate::frame::withhold::Withhold;
+use crate::meter::Meter;
+use crate::price::{Lookup, Terms};
+
+impl Meter {
+    /// Only providers that are known to understand the question are asked: others refuse fields they do not know.
+    pub(crate) fn must_ask_for_usage(&self, call: &Call) -> bool {
+        const UNDERSTAND: [&str; 4] = ["openai", "azure.ai.openai", "azure.ai.inference", "x_ai"];
+        /// By the price list's names, where the host does not tell: whose model it is.
+        const MAKERS: [&str; 2] = ["openai", "x-ai"];
+        if !call.may_rewrite || !call.asked.stream {
+            return false;
+        }
+        match (&call.route.provider, &call.asked.model) {
+            (Some(provider), _) => UNDERSTAND.contains(&provider.as_ref()),
+            (None, Some(model)) => {
+                let lookup = Lookup { provider: None, model, at: call.opened, terms: Terms::default() };
+                let quote = self.config.prices.quote(&lookup);
+                quote.is_ok_and(|quote| quote.provider().is_some_and(|maker| MAKERS.contains(&maker)))
+            }
+            (None, None) => false,
+        }
+    }
+
+    pub(crate) fn ask_for_usage(&self, call: &mut Call, body: &[u8]) -> Verdict {
+        match call.route.dialect.asking_for_usage(body) {
+            Some(body) => {
+                call.withhold = Some(Withhold::default());
+                Verdict::Rewrite(body)
+            }
+            None => Verdict::Forward,
+        }
+    }
+}
