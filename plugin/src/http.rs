@@ -10,7 +10,6 @@
 use crate::abi::{self, Action, Buffer, Headers, LogLevel};
 use crate::output;
 use crate::root::Root;
-use crate::store;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tollgate_core::head::{self, RequestHead, ResponseHead};
 use tollgate_core::meter::{Body, Call, Denial, Ending, Verdict};
@@ -237,11 +236,10 @@ impl Http {
         let Some(call) = self.call.take() else { return };
         let host = root.host();
         let mut event = root.meter.end(call, ending, now());
-        if host.has_shared_data(root.meter.config().shared_data)
-            && let Some((task, charge)) = event.task_charge(now())
+        if root.store.is_shared()
+            && let Some((task, charge)) = event.task_charge()
         {
-            let account = root.metrics.note("set_shared_data", store::charge(host, &task, &charge));
-            event.task = account.as_ref().map(Into::into);
+            event.task = root.charge_task(&task, &charge, now()).as_ref().map(Into::into);
         }
         let measured = root.meter.measure(&event);
         output::emit(host, &mut root.metrics, &event, &measured, root.meter.config().log_events);

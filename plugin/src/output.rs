@@ -6,6 +6,7 @@
 
 use crate::abi::{self, LogLevel, MetricKind, Status};
 use crate::host::Host;
+use crate::store::StoreError;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use tollgate_core::event::Event;
@@ -47,6 +48,18 @@ impl Metrics {
             Err(Status(status)) => {
                 let labels = [(label::FUNCTION, function), (label::STATUS, &*status.to_string())];
                 self.count(metric::HOST_ERRORS, &labels, 1);
+                None
+            }
+        }
+    }
+
+    /// Counts what the store could not do.
+    pub(crate) fn note_store<T>(&mut self, result: Result<T, StoreError>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(StoreError::Host(status)) => self.note("shared_data", Err(status)),
+            Err(StoreError::Ledger(error)) => {
+                self.count(metric::LEDGER_ERRORS, &[(label::REASON, &error.to_string())], 1);
                 None
             }
         }

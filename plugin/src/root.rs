@@ -8,9 +8,12 @@
 use crate::abi::{self, Buffer, LogLevel};
 use crate::host::Host;
 use crate::output::{Metrics, VmId};
+use crate::store::Store;
 use tollgate_core::config::Config;
+use tollgate_core::ledger::{Charge, Keep, Key, TaskAccount};
 use tollgate_core::meter::Meter;
 use tollgate_core::names::metric;
+use tollgate_core::time::Timestamp;
 
 /// A plugin configuration, in use.
 pub(crate) struct Root {
@@ -19,6 +22,7 @@ pub(crate) struct Root {
     pub(crate) vm: VmId,
     /// The configuration had mistakes: refuse LLM calls.
     pub(crate) is_misconfigured: bool,
+    pub(crate) store: Store,
     host: Option<Host>,
 }
 
@@ -29,6 +33,7 @@ impl Default for Root {
             metrics: Metrics::default(),
             vm: VmId::random(),
             is_misconfigured: false,
+            store: Store::default(),
             host: None,
         }
     }
@@ -45,6 +50,7 @@ impl Root {
             Ok(Ok(config)) => {
                 self.meter = Meter::new(config);
                 self.is_misconfigured = false;
+                self.store = Store::default();
                 self.host = None;
                 return;
             }
@@ -63,6 +69,29 @@ impl Root {
 
     /// The gateway; found out at the first request.
     pub(crate) fn host(&mut self) -> Host {
-        *self.host.get_or_insert_with(|| Host::detect(self.meter.config().host))
+        if let Some(host) = self.host {
+            return host;
+        }
+        let config = self.meter.config();
+        let host = Host::detect(config.host);
+        if host.has_shared_data(config.shared_data) {
+            self.store.share(host);
+        }
+        *self.host.insert(host)
+    }
+
+    /// Charges a task and returns its totals; `None` where the store failed, which is counted.
+    pub(crate) fn charge_task(
+        &mut self,
+        task: &Key<TaskAccount>,
+        charge: &Charge,
+        now: Timestamp,
+    ) -> Option<TaskAccount> {
+        let charged = self.store.update(task, now, |bucket| {
+            let account = bucket.get(task)?.unwrap_or_default().charged(charge);
+            bucket.put(task, &account, TaskAccount::expires(now), Keep::Evictable)?;
+            Ok(account)
+        });
+        self.metrics.note_store(charged)
     }
 }

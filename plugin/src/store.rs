@@ -1,45 +1,98 @@
-//! State that all workers of a gateway share: the slots of the ledger, in the host's shared data.
+//! State that all workers of a gateway share: the buckets of the ledger, in the host's shared data.
 //!
-//! Hosts offer get and compare-and-swap, no delete, expiry or listing; the ledger decides which slot holds what.
-//! Invariants: a write only replaces the value it was computed from; a slot is never created twice.
-//! Must not know: what the values mean.
+//! Where a gateway shares nothing, the buckets are this worker's own. Hosts offer get and compare-and-swap; a change
+//! is computed by the ledger from what was read, and made again when another worker was faster.
+//! Invariants: a write only replaces the value it was computed from; a value is never created twice.
+//! Must not know: what records mean.
 
 use crate::abi::{self, Status};
 use crate::host::Host;
-use tollgate_core::ledger::{Account, Charge, SlotState, slot_key};
+use std::collections::HashMap;
+use tollgate_core::ledger::{Bucket, BucketId, Buckets, Key, LedgerError, Record};
+use tollgate_core::time::Timestamp;
 
 /// How often a write that another worker overtook is tried again. Each round one worker succeeds.
-const ROUNDS_MAX: usize = 32;
+const ROUNDS_MAX: usize = 64;
 /// The status of a write whose value changed in between.
 const CAS_MISMATCH: Status = Status(8);
-/// Stands for a store that other workers kept busy for all rounds.
-const BUSY: Status = CAS_MISMATCH;
 
-/// Charges an account, opening it where there is none, and returns it as it is now.
-pub(crate) fn charge(host: Host, account: &str, charge: &Charge) -> Result<Account, Status> {
-    for _ in 0..ROUNDS_MAX {
-        match try_charge(host, account, charge) {
-            Err(CAS_MISMATCH) => {}
-            done => return done,
-        }
-    }
-    Err(BUSY)
+/// Where the buckets are.
+#[derive(Default)]
+pub(crate) struct Store {
+    /// How the gateway's workers share values; `None` where they do not.
+    shared: Option<Host>,
+    /// The buckets of this worker, where it shares nothing.
+    local: HashMap<BucketId, Vec<u8>>,
 }
 
-fn try_charge(host: Host, name: &str, charge: &Charge) -> Result<Account, Status> {
-    let mut slots = Vec::new();
-    for slot in Account::slots(name) {
-        let key = slot_key(slot);
-        let (value, cas) = match abi::shared_data(&key)? {
-            Some((value, cas)) => (Some(value), cas),
-            None => (None, host.cas_of_absent()),
-        };
-        slots.push((SlotState::of(value.as_deref(), name, charge.at), key, cas));
+/// Why a record was not read or changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreError {
+    /// The ledger has no place for it, or cannot read it.
+    Ledger(LedgerError),
+    /// The host failed, or other workers kept the value busy for all rounds.
+    Host(Status),
+}
+
+impl Store {
+    /// The workers of this gateway share values.
+    pub(crate) fn share(&mut self, host: Host) {
+        self.shared = Some(host);
     }
-    // The account's own slot, else a free one, else the one that expires first.
-    slots.sort_by_key(|(state, _, _)| state.preference());
-    let Some((state, key, cas)) = slots.into_iter().next() else { return Err(BUSY) };
-    let account = state.into_account(name).charged(charge);
-    abi::set_shared_data(&key, &account.encode(), cas)?;
-    Ok(account)
+
+    /// Whether all workers see the same records.
+    pub(crate) const fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// Changes the bucket of a key, atomically among all workers. `change` may run several times, each time on what is
+    /// there then; a change that puts nothing writes nothing.
+    pub(crate) fn update<R: Record, T>(
+        &mut self,
+        key: &Key<R>,
+        now: Timestamp,
+        mut change: impl FnMut(&mut Bucket<'_>) -> Result<T, LedgerError>,
+    ) -> Result<T, StoreError> {
+        let id = self.buckets().of(key);
+        for _ in 0..ROUNDS_MAX {
+            let (value, cas) = self.get(id)?;
+            let mut bucket = Bucket::decode(value.as_deref(), now)?;
+            let done = change(&mut bucket)?;
+            if !bucket.is_changed() {
+                return Ok(done);
+            }
+            match self.set(id, bucket.encode(), cas) {
+                Err(CAS_MISMATCH) => {}
+                Err(status) => return Err(StoreError::Host(status)),
+                Ok(()) => return Ok(done),
+            }
+        }
+        Err(StoreError::Host(CAS_MISMATCH))
+    }
+
+    const fn buckets(&self) -> Buckets {
+        if self.is_shared() { Buckets::SHARED } else { Buckets::LOCAL }
+    }
+
+    fn get(&self, id: BucketId) -> Result<(Option<Vec<u8>>, u32), StoreError> {
+        let Some(host) = self.shared else { return Ok((self.local.get(&id).cloned(), 0)) };
+        match abi::shared_data(&id.shared_key()).map_err(StoreError::Host)? {
+            Some((value, cas)) => Ok((Some(value), cas)),
+            None => Ok((None, host.cas_of_absent())),
+        }
+    }
+
+    fn set(&mut self, id: BucketId, value: Vec<u8>, cas: u32) -> Result<(), Status> {
+        if self.is_shared() {
+            return abi::set_shared_data(&id.shared_key(), &value, cas);
+        }
+        self.local.insert(id, value);
+        Ok(())
+    }
+}
+
+impl From<LedgerError> for StoreError {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
 }

@@ -7,10 +7,9 @@
 //! Must not know: how it is transported.
 
 use crate::attribution::{Attribution, Dimension};
-use crate::ledger::{Account, Charge};
+use crate::ledger::{Charge, Key, TaskAccount};
 use crate::limit::Finding;
 use crate::money::Usd;
-use crate::time::Timestamp;
 use crate::usage::Usage;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -161,8 +160,8 @@ pub struct TaskTotals {
     pub steps_without_cost: u64,
 }
 
-impl From<&Account> for TaskTotals {
-    fn from(account: &Account) -> Self {
+impl From<&TaskAccount> for TaskTotals {
+    fn from(account: &TaskAccount) -> Self {
         Self {
             step: account.steps,
             input_tokens: account.input_tokens,
@@ -292,7 +291,7 @@ impl Event {
     ///
     /// A task belongs to who runs it: another team's, application's or key's task of the same name is another one.
     #[must_use]
-    pub fn task_charge(&self, at: Timestamp) -> Option<(String, Charge)> {
+    pub fn task_charge(&self) -> Option<(Key<TaskAccount>, Charge)> {
         let task = self.attribution.get(Dimension::Task)?;
         if matches!(self.outcome, Outcome::Denied | Outcome::LocalReply) {
             return None;
@@ -300,11 +299,11 @@ impl Event {
         let owner =
             [Dimension::ApiKey, Dimension::Team, Dimension::App].map(|of| self.attribution.get(of).unwrap_or_default());
         let charge = Charge {
-            at,
             input_tokens: self.input_tokens.unwrap_or(0),
             output_tokens: self.output_tokens.unwrap_or(0),
             cost: self.cost_usd,
         };
-        Some((format!("task\n{}\n{task}", owner.join("\n")), charge))
+        let [key, team, app] = owner;
+        Some((Key::new(&[key, team, app, task]), charge))
     }
 }

@@ -35,6 +35,8 @@ pub mod metric {
     pub const LIMITED: &str = "tollgate_limited_total";
     /// Host calls that failed, by function and status; the filter went on without them.
     pub const HOST_ERRORS: &str = "tollgate_host_errors_total";
+    /// Records that the ledger could not keep or read, by reason; the call went on without them.
+    pub const LEDGER_ERRORS: &str = "tollgate_ledger_errors_total";
     /// Configurations that were refused.
     pub const CONFIG_ERRORS: &str = "tollgate_config_errors_total";
     /// Whole calls, in milliseconds.
@@ -43,7 +45,7 @@ pub mod metric {
     pub const TTFT: &str = "tollgate_ttft_ms";
 
     /// Every metric, in the order in which the README lists them.
-    pub const ALL: [&str; 15] = [
+    pub const ALL: [&str; 16] = [
         REQUESTS,
         TOKENS,
         BUCKET_TOKENS,
@@ -56,6 +58,7 @@ pub mod metric {
         UNPRICED,
         LIMITED,
         HOST_ERRORS,
+        LEDGER_ERRORS,
         CONFIG_ERRORS,
         DURATION,
         TTFT,
