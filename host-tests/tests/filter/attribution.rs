@@ -55,6 +55,28 @@ fn the_headers_of_an_application_name_it_in_event_and_labels() {
 }
 
 #[test]
+fn what_tools_send_already_names_the_caller() {
+    for profile in Profile::ALL {
+        let headers = [
+            ("cf-aig-metadata", r#"{"team": "web", "feature": "search"}"#),
+            ("helicone-property-environment", "test"),
+            ("baggage", "session.id=s%2D1,llm.task_type=margin,team=sales"),
+        ];
+        let (_, outcome) = attributed(profile, r#"{"attribution": {"feature": {"policy": "drop"}}}"#, &headers);
+        let event = event(profile, &outcome);
+        for (dimension, expected) in [
+            ("team", Some("web")),
+            ("environment", Some("test")),
+            ("session", Some("s-1")),
+            ("task_type", Some("margin")),
+            ("feature", None),
+        ] {
+            assert_eq!(value(&event, dimension).as_deref(), expected, "{profile:?} {event:#}");
+        }
+    }
+}
+
+#[test]
 fn what_the_gateway_says_outranks_what_the_client_claims() {
     let config = r#"{"attribution": {"user": {"gateway_headers": ["x-consumer-username"], "headers": ["x-user"]}}}"#;
     for profile in Profile::ALL {

@@ -2,6 +2,8 @@
 //!
 //! Must not know: which gateway.
 
+use std::borrow::Cow;
+
 /// Header fields in the order in which they came; names are compared without case.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Headers<'a>(&'a [(&'a str, &'a str)]);
@@ -11,6 +13,11 @@ impl<'a> Headers<'a> {
     #[must_use]
     pub const fn new(pairs: &'a [(&'a str, &'a str)]) -> Self {
         Self(pairs)
+    }
+
+    /// Every header, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0.iter().copied()
     }
 
     /// The first value of a header; an empty value counts as none.
@@ -40,4 +47,23 @@ pub struct ResponseHead<'a> {
     pub status: u16,
     /// The headers.
     pub headers: Headers<'a>,
+}
+
+/// A text without percent-encoding; as it is where that leaves no text.
+pub(crate) fn percent_decoded(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let encoded = after.split_at_checked(2).filter(|_| byte == b'%').and_then(|(digits, after)| {
+            let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;
+            Some((u8::from_str_radix(digits, 16).ok()?, after))
+        });
+        let (byte, after) = encoded.unwrap_or((byte, after));
+        bytes.push(byte);
+        rest = after;
+    }
+    String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
 }

@@ -21,6 +21,7 @@ use crate::names::header;
 use crate::settlement::Settlement;
 use crate::time::Timestamp;
 use crate::tokens::Counter;
+use serde_json::value::RawValue;
 
 /// What calls share: the configuration, the token counter's caches, the labels seen so far.
 pub struct Meter {
@@ -47,7 +48,7 @@ impl Meter {
     #[must_use]
     pub fn open(&self, head: &RequestHead<'_>, id: String, now: Timestamp) -> Option<Call> {
         let route = self.config.route(head)?;
-        let attribution = self.config.sources.resolve(&head.headers);
+        let attribution = self.config.sources.resolve(head);
         Some(Call::new(id, now, route, attribution))
     }
 
@@ -58,7 +59,8 @@ impl Meter {
             Err((reason, message)) => return self.cannot_judge(call, reason, &message),
         };
         call.asked = Asked::of(&request);
-        request.end_user.iter().for_each(|user| call.attribution.set_end_user(user));
+        let metadata = request.metadata.map(RawValue::get);
+        self.config.sources.add_body(&mut call.attribution, request.end_user.as_deref(), metadata);
         call.prompt = self.count(call.route.dialect, &request);
         match (self.limit(call), body) {
             (Verdict::Forward, Body::Whole(bytes)) if self.must_ask_for_usage(call) => self.ask_for_usage(call, bytes),

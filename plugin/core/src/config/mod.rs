@@ -288,17 +288,17 @@ impl Compiler {
 }
 
 fn sources(raw: &RawConfig) -> Sources {
-    let default = |dimension: Dimension| Source {
-        client_headers: dimension.default_headers().iter().map(|name| (*name).to_owned()).collect(),
-        ..Source::default()
-    };
     let mut dimensions: BTreeMap<_, _> =
-        Dimension::ALL.into_iter().map(|dimension| (dimension, default(dimension))).collect();
+        Dimension::ALL.into_iter().map(|dimension| (dimension, Source::default_of(dimension))).collect();
     for (dimension, source) in &raw.attribution {
+        let default = Source::default_of(*dimension);
+        let names_none = source.value.is_none() && source.gateway_headers.is_empty() && source.headers.is_empty();
         let source = Source {
             value: source.value.clone(),
             gateway_headers: source.gateway_headers.clone(),
-            client_headers: source.headers.clone(),
+            client_headers: if names_none { default.client_headers } else { source.headers.clone() },
+            takes_claims: source.claims.unwrap_or(names_none) && default.takes_claims,
+            policy: source.policy,
         };
         dimensions.insert(*dimension, source);
     }

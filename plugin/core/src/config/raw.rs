@@ -126,7 +126,8 @@ pub struct RawRoute {
     pub ignore: bool,
 }
 
-/// Where the value of one dimension comes from; the strongest source that has a value counts.
+/// Where the value of one dimension comes from; the strongest source that has a value counts. Its default headers and
+/// claims count as long as it names none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
@@ -137,6 +138,24 @@ pub struct RawSource {
     pub gateway_headers: Vec<String>,
     /// Headers of the client, strongest first.
     pub headers: Vec<String>,
+    /// Take what the client says elsewhere: metadata in headers and body, W3C `baggage`. On when nothing above is given.
+    pub claims: Option<bool>,
+    /// What of a value is kept.
+    pub policy: Policy,
+}
+
+/// What of a value is kept, in events, metrics and limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// All of it.
+    #[default]
+    Keep,
+    /// A keyed hash (see `secret`): values can be told apart, and not read.
+    Hmac,
+    /// Nothing.
+    Drop,
 }
 
 /// Prices for the models it names. Amounts are dollars, as decimal strings (`"2.50"`) or numbers.

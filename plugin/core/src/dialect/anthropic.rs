@@ -28,7 +28,10 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
         "model" => request.model = string(value),
         "stream" => request.stream = boolean(value).unwrap_or(false),
         "max_tokens" => request.max_output_tokens = count(value),
-        "metadata" => request.end_user = member(value.get(), "user_id").and_then(string),
+        "metadata" => {
+            request.end_user = member(value.get(), "user_id").and_then(string);
+            request.metadata = Some(value);
+        }
         "speed" => request.speed = string(value),
         "service_tier" => request.service_tier = string(value),
         "system" => sections.system = Some(value),

@@ -36,6 +36,7 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
     let mut sections = Sections::default();
     let is_object = members(json, |key, value| match &*key {
         "inferenceConfig" => request.max_output_tokens = member(value.get(), "maxTokens").and_then(count),
+        "requestMetadata" => request.metadata = Some(value),
         "serviceTier" => request.service_tier = member(value.get(), "type").and_then(string),
         "performanceConfig" => request.speed = member(value.get(), "latency").and_then(string),
         "promptVariables" => request.has_unseen = true,

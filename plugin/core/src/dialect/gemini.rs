@@ -24,6 +24,7 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
         "generationConfig" | "generation_config" => read_limits(value, request),
         "systemInstruction" | "system_instruction" => system = Some(value),
         "tools" => tools = Some(value),
+        "labels" => request.metadata = Some(value),
         "contents" => contents = Some(value),
         _ => {}
     });

@@ -23,6 +23,7 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
         "max_completion_tokens" => request.max_output_tokens = count(value).or(request.max_output_tokens),
         "max_tokens" => request.max_output_tokens = request.max_output_tokens.or(count(value)),
         "n" => request.choices = count(value),
+        "metadata" => request.metadata = Some(value),
         "user" => request.end_user = string(value),
         "safety_identifier" => request.end_user = request.end_user.take().or(string(value)),
         "service_tier" => request.service_tier = string(value),

@@ -22,6 +22,7 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
         "model" => request.model = string(value),
         "stream" => request.stream = boolean(value).unwrap_or(false),
         "max_output_tokens" => request.max_output_tokens = count(value),
+        "metadata" => request.metadata = Some(value),
         "user" => request.end_user = string(value),
         "safety_identifier" => request.end_user = request.end_user.take().or(string(value)),
         "service_tier" => request.service_tier = string(value),

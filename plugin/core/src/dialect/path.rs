@@ -7,7 +7,7 @@
 //! Must not know: hosts, bodies.
 
 use super::{Dialect, Operation};
-use std::borrow::Cow;
+use crate::head::percent_decoded;
 
 /// An endpoint that creates something billed, as its path names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Endpoint {
             return None;
         }
         let path = path.split(['?', '#']).next().unwrap_or(path).trim_end_matches('/');
-        let path = decoded(path);
+        let path = percent_decoded(path);
         google(&path).or_else(|| by_ending(&path)).or_else(|| with_model(&path))
     }
 }
@@ -139,25 +139,6 @@ fn with_model(path: &str) -> Option<Endpoint> {
             provider: Some(row.provider),
         })
     })
-}
-
-/// The path without percent-encoding; as it is where that leaves no text.
-fn decoded(path: &str) -> Cow<'_, str> {
-    if !path.contains('%') {
-        return Cow::Borrowed(path);
-    }
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let encoded = after.split_at_checked(2).filter(|_| byte == b'%').and_then(|(digits, after)| {
-            let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;
-            Some((u8::from_str_radix(digits, 16).ok()?, after))
-        });
-        let (byte, after) = encoded.unwrap_or((byte, after));
-        bytes.push(byte);
-        rest = after;
-    }
-    String::from_utf8(bytes).map_or(Cow::Borrowed(path), Cow::Owned)
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub struct Request<'a> {
     pub choices: Option<u64>,
     /// The end user the body names.
     pub end_user: Option<Cow<'a, str>>,
+    /// What else the body says of the caller: an object of the caller's own members.
+    pub metadata: Option<&'a RawValue>,
     /// The processing speed asked for (Anthropic `speed`).
     pub speed: Option<Cow<'a, str>>,
     /// The service tier asked for.
