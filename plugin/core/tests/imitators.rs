@@ -7,52 +7,12 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of a test may panic as tests do")]
 
 mod support;
+mod truth;
 
 use std::path::Path;
 use support::{Exchange, traffic};
 use tollgate_core::event::{CostSource, UsageSource};
 use tollgate_core::money::Usd;
-
-/// How a provider's counts relate.
-#[derive(Clone, Copy)]
-enum Rule {
-    /// As OpenAI's: the parts are included.
-    Included,
-    /// Reasoning is output beside `completion_tokens`.
-    ReasoningOnTop,
-    /// Audio is input beside `prompt_tokens`.
-    AudioOnTop,
-    /// What the total has beyond its parts is output.
-    RestIsOutput,
-}
-
-const PROVIDERS: [(&str, Rule); 25] = [
-    ("avian-chat", Rule::Included),
-    ("azure-chat", Rule::Included),
-    ("azure-responses", Rule::Included),
-    ("cerebras-chat", Rule::Included),
-    ("deepseek-chat", Rule::Included),
-    ("deepseek-responses", Rule::Included),
-    ("gemini-openai-chat", Rule::RestIsOutput),
-    ("groq-chat", Rule::Included),
-    ("huggingface-chat", Rule::Included),
-    ("llamacpp-chat", Rule::Included),
-    ("mistral-chat", Rule::AudioOnTop),
-    ("ollama-openai-chat", Rule::Included),
-    ("openai-completions", Rule::Included),
-    ("openai-embeddings", Rule::Included),
-    ("openai-responses-compact", Rule::Included),
-    ("openrouter-chat", Rule::Included),
-    ("openrouter-responses", Rule::Included),
-    ("perplexity-chat", Rule::Included),
-    ("together-chat", Rule::Included),
-    ("vercel-gateway-chat", Rule::ReasoningOnTop),
-    ("vllm-chat", Rule::Included),
-    ("vllm-completions", Rule::Included),
-    ("xai-chat", Rule::ReasoningOnTop),
-    ("xai-responses", Rule::Included),
-    ("zai-chat", Rule::Included),
-];
 
 /// List prices that differ from the stated cost by more than half a percent, or that the list lacks, and why.
 const EXPLAINED: &[(&str, &str)] = &[
@@ -83,40 +43,17 @@ fn asked(traffic: &Path, directory: &str) -> Vec<Exchange> {
     exchanges
 }
 
-/// Input, cached input and output by the provider's rule; `None` where it stated nothing.
-fn truth(rule: Rule, exchange: &Exchange) -> Option<(u64, u64, u64)> {
-    let usage = &exchange.file["wire_usage"].as_array()?.last()?["usage"];
-    let count = |names: &[&str]| names.iter().find_map(|name| usage.pointer(name)?.as_u64());
-    let input = count(&["/prompt_tokens", "/input_tokens"])?;
-    let output = count(&["/completion_tokens", "/output_tokens"]).unwrap_or(0);
-    let audio = count(&["/prompt_tokens_details/audio_tokens"]).unwrap_or(0);
-    let thought = count(&["/completion_tokens_details/reasoning_tokens"]).unwrap_or(0);
-    let cached = count(&[
-        "/prompt_tokens_details/cached_tokens",
-        "/input_tokens_details/cached_tokens",
-        "/num_cached_tokens",
-        "/prompt_cache_hit_tokens",
-    ]);
-    let (input, output) = match rule {
-        Rule::Included => (input, output),
-        Rule::ReasoningOnTop => (input, output + thought),
-        Rule::AudioOnTop => (input + audio, output),
-        Rule::RestIsOutput => (input, count(&["/total_tokens"])? - input),
-    };
-    Some((input, cached.unwrap_or(0).min(input), output))
-}
-
 #[test]
 fn tokens_are_those_that_each_providers_rule_gives() {
     let Some(traffic) = traffic() else { return };
     let mut wrong = Vec::new();
     println!("{:<26} {:>3} {:>10} {:>5}", "provider", "n", "with usage", "right");
-    for (directory, rule) in PROVIDERS {
+    for (directory, _) in truth::IMITATORS {
         let (mut n, mut with_usage, mut right) = (0, 0, 0);
         for exchange in asked(&traffic, directory) {
             let event = exchange.event([exchange.answer()]);
-            let truth = truth(rule, &exchange);
-            let read = (event.usage.input_total(), event.usage.cache_read_total(), event.usage.output_total());
+            let truth = truth::totals(directory, &exchange.file, exchange.answer());
+            let read = truth::Totals::of(&event.usage);
             let is_right = match truth {
                 Some(truth) => read == truth && event.usage_source == UsageSource::Reported,
                 None => event.usage_source != UsageSource::Reported,
@@ -137,7 +74,7 @@ fn tokens_are_those_that_each_providers_rule_gives() {
 fn a_cost_that_the_provider_states_is_the_cost_and_the_list_price_is_near_or_explained() {
     let Some(traffic) = traffic() else { return };
     let (mut stated_costs, mut near, mut wrong, mut used) = (0, 0, Vec::new(), 0);
-    for exchange in PROVIDERS.iter().flat_map(|(directory, _)| asked(&traffic, directory)) {
+    for exchange in truth::IMITATORS.iter().flat_map(|(directory, _)| asked(&traffic, directory)) {
         let value = &exchange.file["expected"]["provider_stated_cost_usd"]["value"];
         let Some(stated) = value.as_str().and_then(|text| Usd::parse_computed(text).ok()) else { continue };
         let event = exchange.event([exchange.answer()]);
