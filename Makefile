@@ -6,7 +6,7 @@ export TOLLGATE_TRAFFIC ?= $(abspath ../shared/traffic)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check lint deny prices prices-check wasm fmt setup clean
+.PHONY: help demo test bench check lint deny prices prices-check wasm fmt setup clean
 
 help: ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ demo: wasm ## A real Envoy with the filter, a 15-step agent, the bill. KEEP=1 le
 test: setup check wasm ## Everything that must be true: formatting, prices, dependencies, lints, all tests.
 	cargo test --locked
 	@echo 'make test: everything passed'
+
+bench: setup wasm ## CPU per request in a real Envoy, beside other filters (host-tests/BENCHMARKS.md). QUICK=1 is short.
+	QUICK=$(QUICK) cargo bench --locked --profile dev --package tollgate-host --bench gateway
 
 check: setup ## What `test` does, without running the tests: formatting, prices, dependencies, lints.
 	cargo fmt --all -- --check

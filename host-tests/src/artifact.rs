@@ -1,6 +1,7 @@
-//! The `.wasm` files that gateways are started with: the filter itself, and the probe.
+//! The `.wasm` files that gateways are started with: the filter itself, and small ones for tests and benches.
 //!
-//! [`wasm`] leaves the question of staleness to cargo. [`probe`] compiles `filters/probe.rs`, which needs nothing but the compiler.
+//! [`wasm`] leaves the question of staleness to cargo. [`probe`] and [`floor`] compile a single file of `filters/`, which needs
+//! nothing but the compiler.
 //! Invariants: built at most once per process; a finished file appears under its name in one step, so that test processes
 //! running side by side never load half a file. Must not know: gateways.
 
@@ -80,22 +81,31 @@ fn build(directory: &Path, extra: &[&str]) -> Result<PathBuf, ArtifactError> {
 /// When it does not build.
 pub fn probe() -> Result<PathBuf, ArtifactError> {
     static BUILT: OnceLock<Result<PathBuf, ArtifactError>> = OnceLock::new();
-    BUILT
-        .get_or_init(|| {
-            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("filters").join("probe.rs");
-            let directory = target().join("filters");
-            fs::create_dir_all(&directory).map_err(|error| io("create target/filters", &error))?;
-            let (unfinished, finished) =
-                (directory.join(format!("probe-{}.wasm", std::process::id())), directory.join("probe.wasm"));
-            let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-            rustc.current_dir(root());
-            rustc.args(["--edition", "2024", "--crate-type", "cdylib", "--target", TARGET]);
-            rustc.args(["-O", "-C", "panic=abort", "-C", "strip=symbols", "-o"]).arg(&unfinished).arg(source);
-            run(&mut rustc)?;
-            fs::rename(&unfinished, &finished).map_err(|error| io("rename the finished probe", &error))?;
-            Ok(finished)
-        })
-        .clone()
+    BUILT.get_or_init(|| single_file("probe")).clone()
+}
+
+/// The filter of `filters/floor.rs`, which has bodies copied and does nothing with them.
+///
+/// # Errors
+/// When it does not build.
+pub fn floor() -> Result<PathBuf, ArtifactError> {
+    static BUILT: OnceLock<Result<PathBuf, ArtifactError>> = OnceLock::new();
+    BUILT.get_or_init(|| single_file("floor")).clone()
+}
+
+fn single_file(name: &str) -> Result<PathBuf, ArtifactError> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("filters").join(format!("{name}.rs"));
+    let directory = target().join("filters");
+    fs::create_dir_all(&directory).map_err(|error| io("create target/filters", &error))?;
+    let unfinished = directory.join(format!("{name}-{}.wasm", std::process::id()));
+    let finished = directory.join(format!("{name}.wasm"));
+    let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    rustc.current_dir(root());
+    rustc.args(["--edition", "2024", "--crate-type", "cdylib", "--target", TARGET]);
+    rustc.args(["-O", "-C", "panic=abort", "-C", "strip=symbols", "-o"]).arg(&unfinished).arg(source);
+    run(&mut rustc)?;
+    fs::rename(&unfinished, &finished).map_err(|error| io("rename a finished filter", &error))?;
+    Ok(finished)
 }
 
 fn run(command: &mut Command) -> Result<(), ArtifactError> {

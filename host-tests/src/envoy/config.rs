@@ -46,10 +46,17 @@ pub fn for_tests(shipped: &Value, options: &Options, access_log: &Path) -> Resul
     if let Some(limit) = options.buffer_limit {
         set(&mut config, "/static_resources/listeners/0/per_connection_buffer_limit_bytes", json!(limit))?;
     }
-    replace_filter(tollgate(&mut config)?, options)?;
+    match &options.wasm {
+        Some(wasm) => replace_filter(tollgate(&mut config)?, wasm, options)?,
+        None => array(connection_manager(&mut config)?, "/http_filters")?.retain(|filter| !is_tollgate(filter)),
+    }
     let manager = connection_manager(&mut config)?;
     insert_filters(manager, &options.extra_filters)?;
     log_to_file(manager, access_log)?;
+    let fields = at(manager, "/access_log/0/typed_config/log_format/json_format")?;
+    if let Some(fields) = fields.as_object_mut() {
+        fields.extend(options.extra_log_fields.iter().map(|(name, format)| (name.clone(), json!(format))));
+    }
     if options.collector.is_none() {
         manager.as_object_mut().and_then(|manager| manager.remove("tracing")).ok_or_else(|| missing("tracing"))?;
     }
@@ -91,17 +98,21 @@ pub fn with_filter(shipped: &Value, wasm: &Path) -> Result<Value, ConfigError> {
 pub fn tollgate(config: &mut Value) -> Result<&mut Value, ConfigError> {
     array(connection_manager(config)?, "/http_filters")?
         .iter_mut()
-        .find(|filter| filter.get("name").and_then(Value::as_str) == Some("tollgate"))
+        .find(|filter| is_tollgate(filter))
         .and_then(|filter| filter.pointer_mut("/typed_config/config"))
         .ok_or_else(|| missing("HTTP filter named tollgate"))
+}
+
+fn is_tollgate(filter: &Value) -> bool {
+    filter.get("name").and_then(Value::as_str) == Some("tollgate")
 }
 
 fn connection_manager(config: &mut Value) -> Result<&mut Value, ConfigError> {
     at(config, "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config")
 }
 
-fn replace_filter(filter: &mut Value, options: &Options) -> Result<(), ConfigError> {
-    set(filter, "/vm_config/code/local/filename", json!(options.wasm))?;
+fn replace_filter(filter: &mut Value, wasm: &Path, options: &Options) -> Result<(), ConfigError> {
+    set(filter, "/vm_config/code/local/filename", json!(wasm))?;
     set(filter, "/configuration/value", Value::from(options.configuration.to_string()))?;
     if let Some(policy) = &options.failure_policy {
         set(filter, "/failure_policy", json!(policy))?;

@@ -5,6 +5,7 @@
 //! Must not know: what the filter computes (beyond the name of the log field that carries its event).
 
 pub mod config;
+pub mod native;
 pub mod prometheus;
 
 use std::fs::{self, File};
@@ -23,6 +24,9 @@ use prometheus::Metrics;
 
 /// Loading a filter of a few megabytes into several V8 instances takes seconds on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(90);
+
+/// A traced line: seconds of the minute with their microseconds, the thread, the text.
+const TRACE_FORMAT: &str = "%S.%f %t %v";
 
 /// Why Envoy is not running, or does not answer.
 #[derive(Debug, thiserror::Error)]
@@ -65,8 +69,8 @@ pub enum EnvoyError {
 /// How to start Envoy.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The filter.
-    pub wasm: PathBuf,
+    /// The filter; without one there is none in its place.
+    pub wasm: Option<PathBuf>,
     /// The filter's configuration.
     pub configuration: Value,
     /// Where every provider cluster points.
@@ -81,8 +85,12 @@ pub struct Options {
     pub failure_policy: Option<String>,
     /// HTTP filters to place between Tollgate and the router.
     pub extra_filters: Vec<Value>,
+    /// Fields to add to the access log, each with its format.
+    pub extra_log_fields: Vec<(String, String)>,
     /// Replaces the shipped `per_connection_buffer_limit_bytes`.
     pub buffer_limit: Option<u32>,
+    /// Logs every call between Envoy and the filter, and when each VM was created, as `seconds.microseconds thread text`.
+    pub trace_wasm: bool,
 }
 
 impl Options {
@@ -90,7 +98,7 @@ impl Options {
     #[must_use]
     pub fn new(wasm: PathBuf, upstream: SocketAddr) -> Self {
         Self {
-            wasm,
+            wasm: Some(wasm),
             configuration: Value::Object(serde_json::Map::new()),
             upstream,
             collector: None,
@@ -98,7 +106,9 @@ impl Options {
             hold_headers: false,
             failure_policy: None,
             extra_filters: Vec::new(),
+            extra_log_fields: Vec::new(),
             buffer_limit: None,
+            trace_wasm: false,
         }
     }
 }
@@ -154,14 +164,20 @@ impl Envoy {
         fs::write(files.path("envoy.json"), config.to_string()).map_err(failed("write Envoy's configuration"))?;
         let log = File::create(files.path("envoy.log")).map_err(failed("create Envoy's log"))?;
         let errors = log.try_clone().map_err(failed("share Envoy's log"))?;
-        let child = Command::new(binary)
+        let mut command = Command::new(binary);
+        if options.trace_wasm {
+            command.args(["--component-log-level", "wasm:trace", "--log-format", TRACE_FORMAT]);
+        } else {
+            command.args(["--component-log-level", "wasm:info"]);
+        }
+        let child = command
             .arg("--config-path")
             .arg(files.path("envoy.json"))
             .arg("--admin-address-path")
             .arg(files.path("admin"))
             .args(["--concurrency", &options.concurrency.to_string()])
             // Without hot restart any number of Envoys run side by side.
-            .args(["--disable-hot-restart", "--log-level", "warning", "--component-log-level", "wasm:info"])
+            .args(["--disable-hot-restart", "--log-level", "warning"])
             .args(["--file-flush-interval-msec", "20"])
             .stdin(Stdio::null())
             .stdout(log)
