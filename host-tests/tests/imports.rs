@@ -14,7 +14,7 @@ const PAGES_AT_START: u64 = 55;
 /// Pages after a request of 200 KB.
 const PAGES_AFTER_200_KB: u64 = 62;
 /// Fuel of a whole JSON call with bodies of 2 KB.
-const FUEL_OF_JSON: u64 = 861_101;
+const FUEL_OF_JSON: u64 = 909_171;
 /// Fuel of a whole call with a stream of 50 KB.
 const FUEL_OF_STREAM: u64 = 4_174_098;
 /// The same where the client did not ask for usage, so that it is asked for and kept from the answer.

@@ -173,10 +173,13 @@ pub(crate) fn replace_buffer(buffer: Buffer, bytes: &[u8]) -> Result<(), Status>
 }
 
 /// The first `size` bytes of a buffer; `None` when the host has nothing to hand over.
-///
-/// Always read from the start: Kong ignores offsets.
 pub(crate) fn buffer(buffer: Buffer, size: usize) -> Result<Option<Vec<u8>>, Status> {
-    receive(|data, length| unsafe { imports::proxy_get_buffer_bytes(buffer as u32, 0, size, data, length) })
+    window(buffer, 0, size)
+}
+
+/// `size` bytes of a buffer from `start` on. Kong ignores where to start.
+pub(crate) fn window(buffer: Buffer, start: usize, size: usize) -> Result<Option<Vec<u8>>, Status> {
+    receive(|data, length| unsafe { imports::proxy_get_buffer_bytes(buffer as u32, start, size, data, length) })
 }
 
 /// A property by its path; `None` when there is none.

@@ -70,6 +70,11 @@ impl Host {
         }
     }
 
+    /// Whether a part of a body can be read from where it starts; Kong hands over the beginning whatever is asked for.
+    pub(crate) const fn reads_windows(self) -> bool {
+        matches!(self, Self::Envoy | Self::Apisix)
+    }
+
     /// The host a request is for. On Kong `:authority` is the name of the server, not what the client asked for.
     pub(crate) fn host_of<'a>(self, authority: &'a str, host: &'a str) -> &'a str {
         match self {

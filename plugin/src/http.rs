@@ -8,6 +8,7 @@
 //! Must not know: wire formats, prices, limits.
 
 use crate::abi::{self, Action, Buffer, Headers, LogLevel};
+use crate::body::Buffered;
 use crate::output;
 use crate::root::Root;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -171,19 +172,8 @@ impl Http {
     }
 
     fn admit_buffered(&mut self, root: &mut Root) -> Action {
-        let size = self.buffered;
-        if size > root.meter.config().max_request_bytes {
-            return self.admit(root, Body::TooLarge(size));
-        }
-        let body = match size {
-            0 => Some(Vec::new()),
-            _ => root.metrics.note("get_buffer_bytes", abi::buffer(Buffer::RequestBody, size)).flatten(),
-        };
-        match body.filter(|body| body.len() >= size) {
-            Some(body) => self.admit(root, Body::Whole(&body)),
-            // There is a body, but not for us: never take that for an empty one.
-            None => self.admit(root, Body::Unreadable(size)),
-        }
+        let body = Buffered::read(root, self.buffered);
+        self.admit(root, body.as_body())
     }
 
     fn admit(&mut self, root: &mut Root, body: Body<'_>) -> Action {
@@ -240,6 +230,9 @@ impl Http {
             && let Some((task, charge)) = event.task_charge()
         {
             event.task = root.charge_task(&task, &charge, now()).as_ref().map(Into::into);
+        }
+        if let Some(taught) = event.taught.as_ref().filter(|_| root.store.is_shared()) {
+            root.share_lesson(taught, now());
         }
         let measured = root.meter.measure(&event);
         output::emit(host, &mut root.metrics, &event, &measured, root.meter.config().log_events);

@@ -9,6 +9,7 @@
 //! counted and the call goes on; `abi` is the only module with `unsafe`.
 
 mod abi;
+mod body;
 mod contexts;
 mod host;
 mod http;

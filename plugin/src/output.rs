@@ -13,6 +13,11 @@ use tollgate_core::event::Event;
 use tollgate_core::metrics::{Kind, Measurement, named};
 use tollgate_core::names::{EVENT_LOG_PREFIX, label, metric, state};
 
+/// A secret of 128 bits that nobody outside can guess, from the host's random numbers.
+pub(crate) fn secret() -> [u64; 2] {
+    [RandomState::new().hash_one(0), RandomState::new().hash_one(1)]
+}
+
 /// Tells calls of this VM from those of all others.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct VmId(u64);

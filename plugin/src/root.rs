@@ -7,8 +7,9 @@
 
 use crate::abi::{self, Buffer, LogLevel};
 use crate::host::Host;
-use crate::output::{Metrics, VmId};
+use crate::output::{self, Metrics, VmId};
 use crate::store::Store;
+use tollgate_core::calibration::{Lessons, Observation};
 use tollgate_core::config::Config;
 use tollgate_core::ledger::{Charge, Keep, Key, TaskAccount};
 use tollgate_core::meter::Meter;
@@ -29,7 +30,7 @@ pub(crate) struct Root {
 impl Default for Root {
     fn default() -> Self {
         Self {
-            meter: Meter::new(Config::default()),
+            meter: Meter::new(Config::default(), output::secret()),
             metrics: Metrics::default(),
             vm: VmId::random(),
             is_misconfigured: false,
@@ -48,7 +49,7 @@ impl Root {
         };
         let errors = match json.map(|json| Config::parse(&json)) {
             Ok(Ok(config)) => {
-                self.meter = Meter::new(config);
+                self.meter = Meter::new(config, output::secret());
                 self.is_misconfigured = false;
                 self.store = Store::default();
                 self.host = None;
@@ -78,6 +79,20 @@ impl Root {
             self.store.share(host);
         }
         *self.host.insert(host)
+    }
+
+    /// Tells the other workers what a call taught, and takes over what they were told.
+    pub(crate) fn share_lesson(&mut self, taught: &Observation, now: Timestamp) {
+        let key = taught.subject.key();
+        let told = self.store.update(&key, now, |bucket| {
+            let mut lessons = bucket.get(&key)?.unwrap_or_default();
+            lessons.observe(taught.predicted, taught.reported);
+            bucket.put(&key, &lessons, Lessons::expires(now), Keep::Evictable)?;
+            Ok(lessons)
+        });
+        if let Some(lessons) = self.metrics.note_store(told) {
+            self.meter.learn(taught.subject.clone(), lessons);
+        }
     }
 
     /// Charges a task and returns its totals; `None` where the store failed, which is counted.

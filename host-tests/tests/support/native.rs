@@ -21,7 +21,7 @@ pub struct Exchange<'a> {
 
 /// The event of an exchange that passes, on a clock that stands still at `now`.
 pub fn event(exchange: &Exchange<'_>, config: &str, now: Timestamp) -> Value {
-    let mut meter = Meter::new(Config::parse(config.as_bytes()).unwrap());
+    let mut meter = Meter::new(Config::parse(config.as_bytes()).unwrap(), [1, 2]);
     let (asked, answered) = (pairs(exchange.request_headers), pairs(exchange.response_headers));
     let head = RequestHead { method: "POST", path: exchange.path, host: exchange.host, headers: Headers::new(&asked) };
     let mut call = meter.open(&head, String::new(), now).unwrap();

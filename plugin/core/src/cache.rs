@@ -140,7 +140,7 @@ mod tests {
             .iter()
             .map(|&(component, tokens)| Part { component, kind: Kind::Message, name: None, tokens })
             .collect();
-        Prompt { parts, priming: 3, characters: 0, exact: true }
+        Prompt { parts, priming: 3, exact: true, ..Prompt::default() }
     }
 
     fn usage(counts: &[(Bucket, u64)]) -> Usage {

@@ -6,6 +6,7 @@
 use crate::attribution::{Attribution, bounded};
 use crate::dialect::{Request, RequestError, ResponseReader, Route, UsagePart};
 use crate::frame::Wellformedness;
+use crate::frame::reduce::{Cuts, Reduced};
 use crate::frame::withhold::Withhold;
 use crate::limit::Finding;
 use crate::prompt::Prompt;
@@ -47,6 +48,8 @@ pub(crate) struct Asked {
 pub enum Body<'a> {
     /// All of it.
     Whole(&'a [u8]),
+    /// A large one, with long strings cut short. It can be judged, but not changed.
+    Reduced(&'a Reduced),
     /// There are this many bytes, more than are read.
     TooLarge(usize),
     /// There are this many bytes, but the gateway does not hand them over (Kong, once they are on disk).
@@ -190,14 +193,18 @@ impl Call {
     }
 
     pub(crate) fn request_of<'a>(&self, body: Body<'a>) -> Result<Request<'a>, (Unmetered, String)> {
-        match body {
-            Body::Whole(bytes) => self.route.read_request(bytes).map_err(|error| {
+        let read = |bytes| {
+            self.route.read_request(bytes).map_err(|error| {
                 let reason = match error {
                     RequestError::TooManyParts => Unmetered::RequestTooLarge,
                     _ => Unmetered::RequestMalformed,
                 };
                 (reason, error.to_string())
-            }),
+            })
+        };
+        match body {
+            Body::Whole(bytes) => read(bytes),
+            Body::Reduced(reduced) => read(reduced.json()),
             Body::TooLarge(size) => {
                 let message = format!("the request body of {size} bytes is larger than the configured maximum");
                 Err((Unmetered::RequestTooLarge, message))
@@ -206,6 +213,16 @@ impl Call {
                 let message = format!("the gateway does not hand over the request body of {size} bytes");
                 Err((Unmetered::RequestUnreadable, message))
             }
+        }
+    }
+}
+
+impl<'a> Body<'a> {
+    /// What was left out of it.
+    pub(crate) fn cuts(&self) -> Cuts<'a> {
+        match self {
+            Self::Reduced(reduced) => reduced.cuts(),
+            Self::Whole(_) | Self::TooLarge(_) | Self::Unreadable(_) => Cuts::default(),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! Must not know: how it is transported.
 
 use crate::attribution::{Attribution, Dimension};
+use crate::calibration::Observation;
 use crate::ledger::{Charge, Key, TaskAccount};
 use crate::limit::Finding;
 use crate::money::Usd;
@@ -118,6 +119,16 @@ pub struct ComponentShare {
     /// Dollars; `null` without a price.
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub cost_usd: Option<Usd>,
+}
+
+/// Media of one modality in the prompt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct MediaShare {
+    /// How many there are.
+    pub count: u64,
+    /// Tokens, by the provider's published rates.
+    pub tokens: u64,
 }
 
 /// What the provider's prompt cache did.
@@ -245,6 +256,16 @@ pub struct Event {
     pub unmetered_reason: Option<String>,
     /// Input tokens as predicted before the call was forwarded.
     pub predicted_input_tokens: Option<u64>,
+    /// By how much earlier calls of the model changed that prediction, as a factor; `null` where they taught nothing.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<f64>"))]
+    pub learned_factor: Option<Proportion>,
+    /// Images, sounds, videos and documents of the prompt, by modality: how many, and their tokens as predicted. The
+    /// components hold these tokens.
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, MediaShare>"))]
+    pub media: BTreeMap<&'static str, MediaShare>,
+    /// What the call teaches about the model's counts.
+    #[serde(skip)]
+    pub taught: Option<Observation>,
     /// A provider-neutral size of input and output: characters of text, divided by four.
     pub standard_tokens: u64,
     /// Dollars; `null` where unknown.

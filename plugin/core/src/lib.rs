@@ -22,6 +22,7 @@ pub mod frame;
 pub mod head;
 pub mod ledger;
 pub mod limit;
+pub mod media;
 pub mod meter;
 pub mod metrics;
 pub mod money;

@@ -11,9 +11,11 @@
 
 pub use crate::call::{Body, Call, Denial, Ending, Unmetered, Verdict};
 
+use crate::calibration::{Learned, Lessons, Subject};
 use crate::call::Asked;
 use crate::config::Config;
 use crate::config::raw::FailureMode;
+use crate::counting::Remembered;
 use crate::event::Event;
 use crate::head::{RequestHead, ResponseHead};
 use crate::metrics::{Measurement, Measurer};
@@ -21,21 +23,26 @@ use crate::names::header;
 use crate::settlement::Settlement;
 use crate::time::Timestamp;
 use crate::tokens::Counter;
+use crate::tokens::memo::Memo;
 use serde_json::value::RawValue;
 
 /// What calls share: the configuration, the token counter's caches, the labels seen so far.
 pub struct Meter {
     pub(crate) config: Config,
     pub(crate) counter: Counter,
+    pub(crate) memo: Memo<Remembered>,
+    pub(crate) learned: Learned,
     measurer: Measurer,
 }
 
 impl Meter {
     /// A meter for a configuration. Costs next to nothing; tables are part of the program.
+    ///
+    /// `secret` keys the memo of counts: 128 bits that nobody outside can guess, drawn anew for every VM.
     #[must_use]
-    pub fn new(config: Config) -> Self {
+    pub fn new(config: Config, secret: [u64; 2]) -> Self {
         let measurer = Measurer::new(config.labels.clone(), config.max_label_values);
-        Self { config, counter: Counter::new(), measurer }
+        Self { config, counter: Counter::new(), memo: Memo::new(secret), learned: Learned::default(), measurer }
     }
 
     /// The configuration.
@@ -61,7 +68,7 @@ impl Meter {
         call.asked = Asked::of(&request);
         let metadata = request.metadata.map(RawValue::get);
         self.config.sources.add_body(&mut call.attribution, request.end_user.as_deref(), metadata);
-        call.prompt = self.count(call.route.dialect, &request);
+        call.prompt = self.count(call.route.dialect, &request, body.cuts());
         match (self.limit(call), body) {
             (Verdict::Forward, Body::Whole(bytes)) if self.must_ask_for_usage(call) => self.ask_for_usage(call, bytes),
             (verdict, _) => verdict,
@@ -115,7 +122,14 @@ impl Meter {
             call.usage = reader.usage();
         }
         let settlement = Settlement::of(&call, Some(ending), &mut self.counter);
-        settlement.event(&call, &self.config.prices, now)
+        let event = settlement.event(&call, &self.config.prices, now);
+        event.taught.iter().for_each(|observation| self.learned.observe(observation));
+        event
+    }
+
+    /// Takes over what all workers together learned of a model's counts.
+    pub fn learn(&mut self, subject: Subject, lessons: Lessons) {
+        self.learned.replace(subject, lessons);
     }
 
     /// What is known of a call that still runs.

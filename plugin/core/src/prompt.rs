@@ -12,6 +12,8 @@
 //! Must not know: wire formats, prices.
 #![deny(clippy::arithmetic_side_effects)]
 
+use crate::calibration::Lesson;
+use crate::media::{MediaTokens, Medium};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -48,11 +50,11 @@ impl Component {
 }
 
 /// What an element is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A message or a block of instructions.
     Message,
-    /// A tool definition.
+    /// A tool definition, or the schema of the answer: JSON that the provider renders in its own way.
     Tool,
     /// What a tool returned.
     ToolResult,
@@ -72,6 +74,11 @@ pub struct Element<'a> {
 }
 
 impl<'a> Element<'a> {
+    /// The schema that the answer must follow, which the provider writes into the instructions.
+    pub(crate) const fn of_schema(raw: &'a RawValue) -> Self {
+        Self { component: Component::System, kind: Kind::Tool, name: None, raw }
+    }
+
     /// Adds a message that the user's side sent, cut into blocks only where it mixes tool results with words of
     /// their own. Tool results are a tool's, not the user's.
     pub(crate) fn push_turn(message: Self, blocks: Vec<Self>, elements: &mut Vec<Self>) {
@@ -104,10 +111,14 @@ impl<'a> Element<'a> {
 pub enum Piece<'a> {
     /// Text the model reads.
     Text(Cow<'a, str>),
-    /// Tokens the provider adds around the text (roles, separators).
+    /// What the provider puts around a message: its role and its delimiters.
+    Message,
+    /// Tokens that are no text: already made by the caller, or added by the provider.
     Framing(u64),
-    /// An image, sound or document; its tokens do not follow from its bytes.
-    Media,
+    /// An image, sound, video or document; its tokens do not follow from its bytes.
+    Media(Medium),
+    /// Something that the request does not show, or that is not looked into.
+    Unseen,
 }
 
 /// A counted element.
@@ -134,6 +145,12 @@ pub struct Prompt {
     pub characters: u64,
     /// Every part was seen, and counted rather than estimated.
     pub exact: bool,
+    /// All of it was seen, and is text: what the provider reports of it can teach.
+    pub is_whole: bool,
+    /// Images, sounds, videos and documents; their tokens are in the parts that hold them.
+    pub media: MediaTokens,
+    /// Predicted tokens before what earlier calls of the model taught; the same where they taught nothing.
+    pub untaught: u64,
 }
 
 impl Prompt {
@@ -143,8 +160,26 @@ impl Prompt {
         self.part_tokens().saturating_add(self.priming)
     }
 
+    /// Whether the model is given tools.
+    #[must_use]
+    pub fn has_tools(&self) -> bool {
+        self.parts.iter().any(|part| part.component == Component::Tools)
+    }
+
     fn part_tokens(&self) -> u64 {
         self.parts.iter().fold(0, |sum, part| sum.saturating_add(part.tokens))
+    }
+
+    /// Corrects the prediction by what earlier calls of the model taught.
+    pub(crate) fn correct(&mut self, lesson: Lesson) {
+        self.untaught = self.tokens();
+        if lesson == Lesson::NONE {
+            return;
+        }
+        for part in &mut self.parts {
+            part.tokens = lesson.scale(part.tokens);
+        }
+        self.priming = lesson.scale(self.priming).saturating_add(lesson.offset);
     }
 
     /// The component of each part with its tokens, scaled so that they sum exactly to `total`.
@@ -191,7 +226,7 @@ mod tests {
             .iter()
             .map(|&tokens| Part { component: Component::History, kind: Kind::Message, name: None, tokens })
             .collect();
-        Prompt { parts, priming: 3, characters: 0, exact: true }
+        Prompt { parts, priming: 3, exact: true, ..Prompt::default() }
     }
 
     #[test]

@@ -7,11 +7,11 @@
 //! Must not know: wire formats, gateways.
 
 use crate::cache::Composition;
-use crate::calibration::Tokenizer;
+use crate::calibration::{Observation, Subject, Tokenizer};
 use crate::call::{Call, Ending, Unmetered};
 use crate::dialect::{Answer, Operation, UsagePart};
 use crate::event::{
-    CacheEffect, ComponentShare, CostSource, Event, Outcome, PriceRow, Proportion, Timing, UsageSource,
+    CacheEffect, ComponentShare, CostSource, Event, MediaShare, Outcome, PriceRow, Proportion, Timing, UsageSource,
 };
 
 use crate::money::Usd;
@@ -75,6 +75,16 @@ impl Settlement {
         }
     }
 
+    /// What a call teaches that ended well, showed all of its prompt as text, and was worked on by its model alone.
+    fn taught(&self, call: &Call, usage: &Usage) -> Option<Observation> {
+        let prompt = &call.prompt;
+        let is_plain = prompt.is_whole && !prompt.exact && self.parts.len() == 1 && usage.web_searches == 0;
+        let is_reported = self.outcome == Outcome::Complete && self.source == UsageSource::Reported;
+        let model = call.asked.model.as_deref().filter(|_| is_plain && is_reported)?;
+        let subject = Subject::new(model, prompt.has_tools());
+        Some(Observation { subject, predicted: prompt.untaught, reported: usage.input_total() })
+    }
+
     /// The event.
     pub(crate) fn event(&self, call: &Call, prices: &PriceBook, now: Timestamp) -> Event {
         let nothing = Answer::default();
@@ -115,6 +125,9 @@ impl Settlement {
             usage_source: self.source,
             unmetered_reason: self.unmetered.as_ref().map(ToString::to_string),
             predicted_input_tokens: (!call.prompt.parts.is_empty()).then(|| call.prompt.tokens()),
+            learned_factor: learned_factor(call),
+            media: media(call),
+            taught: self.taught(call, &usage),
             standard_tokens: standard_tokens(call, answer),
             cost_usd: bill.total.filter(|_| is_known),
             list_cost_usd: bill.list_total.filter(|_| is_known),
@@ -261,6 +274,16 @@ fn delivered_tokens(call: &Call, counter: &mut Counter) -> (u64, bool) {
     let beyond = answer.delivered.beyond().div_ceil(4);
     let is_exact = count.exact && beyond == 0 && tokenizer.permille == 1_000 && !Tokenizer::hides_thinking(model);
     (tokenizer.scale(count.tokens).saturating_add(beyond), is_exact)
+}
+
+fn learned_factor(call: &Call) -> Option<Proportion> {
+    let (predicted, untaught) = (call.prompt.tokens(), call.prompt.untaught);
+    Proportion::of(predicted, untaught).filter(|_| predicted != untaught)
+}
+
+fn media(call: &Call) -> BTreeMap<&'static str, MediaShare> {
+    let shares = call.prompt.media.iter();
+    shares.map(|(modality, count, tokens)| (modality.name(), MediaShare { count, tokens })).collect()
 }
 
 /// Characters of a text, in the unit that `standard_tokens` counts.

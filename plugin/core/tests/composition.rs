@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of a test may panic as tests do")]
 
 use serde_json::{Value, json};
-use tollgate_core::dialect::Dialect;
+use tollgate_core::dialect::{Dialect, ToolText};
 use tollgate_core::prompt::Piece;
 
 /// Checks the components of a request, each with the text that is counted for it, or the tool's name. `+` joins pieces
@@ -14,10 +14,11 @@ fn check(dialect: Dialect, request: &Value, expected: &[(&str, &str)]) {
     let request = dialect.read_request(body.as_bytes()).unwrap();
     let elements = request.elements.iter().map(|element| {
         let mut pieces = Vec::new();
-        dialect.read_element(element, &mut |piece| match piece {
+        dialect.read_element(element, ToolText::Json, &mut |piece| match piece {
             Piece::Text(text) => pieces.push(text.into_owned()),
-            Piece::Media => pieces.push("(media)".to_owned()),
-            Piece::Framing(_) => {}
+            Piece::Media(_) => pieces.push("(media)".to_owned()),
+            Piece::Unseen => pieces.push("(unseen)".to_owned()),
+            Piece::Message | Piece::Framing(_) => {}
         });
         let text = if element.component.name() == "tools" {
             element.name.clone().unwrap_or_default().into_owned()
@@ -129,12 +130,12 @@ fn responses_items_are_told_by_role_else_by_type() {
         &[
             ("system", "d"),
             ("user", "q+(media)"),
-            ("history", "(media)+thought"),
+            ("history", "(unseen)+thought"),
             ("history", "{}+f"),
             ("history", "result"),
             ("history", "part"),
             ("history", "a"),
-            ("history", "(media)"),
+            ("history", "(unseen)"),
         ],
     );
 }
@@ -165,11 +166,11 @@ fn anthropic_tool_results_are_history_and_words_beside_them_are_the_users() {
 }
 
 #[test]
-fn anthropic_thinking_counts_as_text_and_images_as_media() {
+fn anthropic_thinking_counts_as_text_unless_it_is_hidden_and_images_as_media() {
     let answer = json!({"role": "assistant", "content": [{"type": "thinking", "thinking": "t", "signature": "s"}, {"type": "redacted_thinking", "data": "d"}]});
     let image = json!({"role": "user", "content": [{"type": "image", "source": {"type": "base64", "data": "d"}}]});
     let request = json!({"messages": [says("user", "q"), answer, image]});
-    check(Dialect::AnthropicMessages, &request, &[("history", "q"), ("history", "t+(media)"), ("user", "(media)")]);
+    check(Dialect::AnthropicMessages, &request, &[("history", "q"), ("history", "t+(unseen)"), ("user", "(media)")]);
 }
 
 #[test]

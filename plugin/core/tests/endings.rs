@@ -18,7 +18,7 @@ const FAILURE: &str = "data: {\"error\":{\"type\":\"server_error\"}}\n\n";
 type Answer<'a> = Option<(u16, &'a str, &'a str)>;
 
 fn event(body: Body<'_>, answer: Answer<'_>, ending: Ending) -> Event {
-    let (mut meter, now) = (Meter::new(Config::default()), Timestamp::default());
+    let (mut meter, now) = (Meter::new(Config::default(), [1, 2]), Timestamp::default());
     let head = RequestHead { method: "POST", path: "/v1/chat/completions", ..RequestHead::default() };
     let mut call = meter.open(&head, "id".to_owned(), now).unwrap();
     meter.admit(&mut call, body);
@@ -121,7 +121,7 @@ fn without_the_request_the_input_is_unknown_unless_the_provider_states_it() {
 
 #[test]
 fn usage_read_so_far_is_reported_once_it_changes() {
-    let (mut meter, now) = (Meter::new(Config::default()), Timestamp::default());
+    let (mut meter, now) = (Meter::new(Config::default(), [1, 2]), Timestamp::default());
     let head = RequestHead { method: "POST", path: "/v1/chat/completions", ..RequestHead::default() };
     let mut call = meter.open(&head, "id".to_owned(), now).unwrap();
     meter.respond(&mut call, &ResponseHead { status: 200, ..ResponseHead::default() });

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tollgate_core::dialect::Dialect;
+use tollgate_core::dialect::{Dialect, ToolText};
 use tollgate_core::prompt::Piece;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -11,7 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(request) = dialect.read_request(body) else { return };
     let mut text = 0;
     for element in &request.elements {
-        dialect.read_element(element, &mut |piece| {
+        dialect.read_element(element, ToolText::Namespace, &mut |piece| {
             if let Piece::Text(piece) = piece {
                 text += piece.len();
             }

@@ -13,9 +13,8 @@ use super::nested::{NESTING_MAX, read_block, read_content};
 use super::object::{boolean, count, member, members, string};
 use super::{Answer, Request, UsagePart, Wire, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
-use crate::prompt::{Element, Kind, Piece};
+use crate::prompt::{Element, Piece};
 use crate::usage::{Bucket, Usage};
-use std::borrow::Cow;
 
 const STYLE: Style = Style {
     tool_name: |tool| member(tool.get(), "name").and_then(string),
@@ -34,6 +33,13 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
         }
         "speed" => request.speed = string(value),
         "service_tier" => request.service_tier = string(value),
+        "thinking" => {
+            request.asks_to_think = member(value.get(), "type").and_then(string).is_some_and(|kind| kind == "enabled")
+        }
+        "tool_choice" => {
+            let choice = member(value.get(), "type").and_then(string);
+            request.must_call_tool = choice.is_some_and(|choice| matches!(&*choice, "any" | "tool"));
+        }
         "system" => sections.system = Some(value),
         "tools" => sections.tools = Some(value),
         "messages" => sections.messages = Some(value),
@@ -44,13 +50,10 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
 }
 
 pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
-    if element.kind == Kind::Tool {
-        return piece(Piece::Text(Cow::Borrowed(element.raw.get())));
-    }
     // A system prompt is a string or a block; a message has content.
     match member(element.raw.get(), "content") {
         Some(content) => {
-            piece(Piece::Framing(4));
+            piece(Piece::Message);
             read_content(content, NESTING_MAX, piece);
         }
         None => match string(element.raw) {

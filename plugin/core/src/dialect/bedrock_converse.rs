@@ -9,10 +9,10 @@
 
 use super::blocks::{Sections, Style};
 use super::object::{count, items, member, members, string};
-use super::{Answer, Request, UsagePart, Wire, note, object, path, text, value};
+use super::{Answer, Request, UsagePart, Wire, medium, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
 use crate::head::ResponseHead;
-use crate::prompt::{Element, Kind, Piece};
+use crate::prompt::{Element, Piece};
 use crate::usage::{Bucket, Usage};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -50,12 +50,9 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
 }
 
 pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
-    if element.kind == Kind::Tool {
-        return piece(Piece::Text(Cow::Borrowed(element.raw.get())));
-    }
     match member(element.raw.get(), "content") {
         Some(content) => {
-            piece(Piece::Framing(4));
+            piece(Piece::Message);
             items(content.get(), |block| read_block(block, piece));
         }
         None => read_block(element.raw, piece),
@@ -81,7 +78,8 @@ fn read_block<'a>(block: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
         "reasoningContent" => read_nested(value, "reasoningText", piece),
         "guardContent" => read_nested(value, "text", piece),
         "cachePoint" => {}
-        _ => piece(Piece::Media),
+        "document" => read_document(value, piece),
+        key => piece(Piece::Media(medium::read_member(key, value))),
     });
 }
 
@@ -90,14 +88,21 @@ fn read_result<'a>(block: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
     members(block.get(), |key, value| match &*key {
         "text" => string(value).into_iter().for_each(|text| piece(Piece::Text(text))),
         "json" => piece(Piece::Text(Cow::Borrowed(value.get()))),
-        _ => piece(Piece::Media),
+        "document" => read_document(value, piece),
+        key => piece(Piece::Media(medium::read_member(key, value))),
     });
+}
+
+/// A document is a file, or the text of one.
+fn read_document<'a>(document: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
+    let text = member(document.get(), "source").and_then(|source| member(source.get(), "text")).and_then(string);
+    piece(text.map_or_else(|| Piece::Media(medium::read_member("document", document)), Piece::Text));
 }
 
 /// `{"<key>": {"text": "..."}}`.
 fn read_nested<'a>(value: &'a RawValue, key: &str, piece: &mut dyn FnMut(Piece<'a>)) {
     let text = member(value.get(), key).and_then(|of| member(of.get(), "text")).and_then(string);
-    piece(text.map_or(Piece::Media, Piece::Text));
+    piece(text.map_or(Piece::Unseen, Piece::Text));
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,7 @@
 //! Must not know: prices; how other dialects count.
 
 use super::object::{boolean, count, member, members, string};
-use super::openai::{MESSAGE_FRAMING, Stated};
+use super::openai::Stated;
 use super::{Answer, Request, UsagePart, Wire, collect, note, object, openai_chat, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
 use crate::prompt::{Component, Element, Kind, Piece};
@@ -79,7 +79,7 @@ pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piec
     let raw = element.raw.get();
     match member(raw, "message").and_then(string) {
         Some(text) => {
-            piece(MESSAGE_FRAMING);
+            piece(Piece::Message);
             piece(Piece::Text(text));
         }
         // Documents and what tools returned are rendered as the JSON they are.

@@ -7,7 +7,7 @@
 
 use super::google::{Count, Place, Stated};
 use super::object::{count, items, member, members, string};
-use super::{Answer, Request, UsagePart, Wire, collect, note, object, path, text, value};
+use super::{Answer, Request, UsagePart, Wire, collect, medium, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
 use crate::head::ResponseHead;
 use crate::prompt::{Component, Element, Kind, Piece};
@@ -20,8 +20,8 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
         "model" => request.model = string(value),
         "serviceTier" | "service_tier" => request.service_tier = string(value),
         // What is cached under a name is not in the request.
-        "cachedContent" | "cached_content" => request.has_unseen = string(value).is_some_and(|name| !name.is_empty()),
-        "generationConfig" | "generation_config" => read_limits(value, request),
+        "cachedContent" | "cached_content" => request.has_unseen |= string(value).is_some_and(|name| !name.is_empty()),
+        "generationConfig" | "generation_config" => read_config(value, request),
         "systemInstruction" | "system_instruction" => system = Some(value),
         "tools" => tools = Some(value),
         "labels" => request.metadata = Some(value),
@@ -37,8 +37,10 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
     is_object
 }
 
-fn read_limits(config: &RawValue, request: &mut Request<'_>) {
+fn read_config(config: &RawValue, request: &mut Request<'_>) {
     members(config.get(), |key, value| match &*key {
+        // It takes tokens, by no rule that is known.
+        "responseSchema" | "response_schema" | "responseJsonSchema" => request.has_unseen = true,
         "maxOutputTokens" | "max_output_tokens" => request.max_output_tokens = count(value),
         "candidateCount" | "candidate_count" => request.choices = count(value),
         _ => {}
@@ -107,9 +109,6 @@ fn cut<'a>(turn: &'a RawValue, elements: &mut Vec<Element<'a>>) {
 
 /// An element is a turn, one of its parts, a tool, or a bare text.
 pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
-    if element.kind == Kind::Tool {
-        return piece(Piece::Text(Cow::Borrowed(element.raw.get())));
-    }
     if let Some(text) = string(element.raw) {
         return piece(Piece::Text(text));
     }
@@ -126,7 +125,9 @@ fn read_part<'a>(part: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
         "executableCode" | "executable_code" | "codeExecutionResult" | "code_execution_result" => {
             piece(Piece::Text(Cow::Borrowed(value.get())));
         }
-        "inlineData" | "inline_data" | "fileData" | "file_data" => piece(Piece::Media),
+        "inlineData" | "inline_data" | "fileData" | "file_data" => {
+            piece(Piece::Media(medium::read_member("fileData", value)));
+        }
         _ => {}
     });
 }
@@ -135,7 +136,7 @@ fn read_function<'a>(function: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
     members(function.get(), |key, value| match &*key {
         "name" => string(value).into_iter().for_each(|name| piece(Piece::Text(name))),
         "args" | "response" => piece(Piece::Text(Cow::Borrowed(value.get()))),
-        "parts" => _ = items(value.get(), |_| piece(Piece::Media)),
+        "parts" => _ = items(value.get(), |part| piece(Piece::Media(medium::read(part)))),
         _ => {}
     });
 }

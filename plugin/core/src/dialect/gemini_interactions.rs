@@ -11,7 +11,6 @@ use super::{Answer, Request, UsagePart, Wire, collect, note, object, path, text,
 use crate::frame::json::{Node, Value, Visit};
 use crate::prompt::{Component, Element, Kind, Piece};
 use serde_json::value::RawValue;
-use std::borrow::Cow;
 
 pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
     let (mut system, mut tools, mut input) = (None, None, None);
@@ -66,9 +65,6 @@ fn classify(item: &RawValue) -> (Component, Kind) {
 }
 
 pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
-    if element.kind == Kind::Tool {
-        return piece(Piece::Text(Cow::Borrowed(element.raw.get())));
-    }
     match string(element.raw) {
         Some(text) => piece(Piece::Text(text)),
         None => match member(element.raw.get(), "parts") {

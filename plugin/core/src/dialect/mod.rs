@@ -16,6 +16,7 @@ mod gemini;
 mod gemini_interactions;
 mod google;
 mod include_usage;
+mod medium;
 mod nested;
 mod object;
 mod ollama;
@@ -28,16 +29,47 @@ mod provider;
 mod reader;
 mod request;
 mod route;
+mod tool_text;
 
 pub use answer::{Answer, Delivered, ProviderError, UsagePart};
 pub use reader::ResponseReader;
 pub use request::{Request, RequestError};
 pub use route::{Operation, Route};
 
-use crate::prompt::{Element, Piece};
+use crate::prompt::{Element, Kind, Piece};
 use answer::note;
 use reader::{Reader, Wire, object, path, text, value};
 use request::{ELEMENTS_MAX, collect};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// How a model reads the tools it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ToolText {
+    /// As TypeScript in a namespace: OpenAI's models.
+    Namespace,
+    /// As the JSON that declares them.
+    Json,
+}
+
+impl ToolText {
+    /// What stands around all tools.
+    #[must_use]
+    pub const fn around(self) -> &'static str {
+        match self {
+            Self::Namespace => tool_text::NAMESPACE,
+            Self::Json => "",
+        }
+    }
+
+    fn of(self, tool: &RawValue) -> Cow<'_, str> {
+        match self {
+            Self::Namespace => tool_text::render(tool),
+            // OpenAI's imitators put the declaration itself before the model.
+            Self::Json => Cow::Borrowed(object::member(tool.get(), "function").unwrap_or(tool).get()),
+        }
+    }
+}
 
 /// A wire format of requests and responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -219,7 +251,14 @@ impl Dialect {
     }
 
     /// Calls `piece` with everything in an element that consumes tokens.
-    pub fn read_element<'a>(self, element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
+    pub fn read_element<'a>(self, element: &Element<'a>, tools: ToolText, piece: &mut dyn FnMut(Piece<'a>)) {
+        if element.kind == Kind::Tool {
+            piece(Piece::Text(tools.of(element.raw)));
+            if !tool_text::is_declared(element.raw) {
+                piece(Piece::Unseen);
+            }
+            return;
+        }
         match self {
             Self::OpenaiChat | Self::Ollama => openai_chat::read_element(element, piece),
             Self::OpenaiResponses => openai_responses::read_element(element, piece),
@@ -236,14 +275,10 @@ impl Dialect {
         }
     }
 
-    /// Tokens that the provider puts behind the prompt to make a model answer.
+    /// Whether a chat template puts messages and tools together; otherwise texts are read as they are.
     #[must_use]
-    pub fn priming(self, model: &str) -> u64 {
-        match self {
-            Self::OpenaiChat | Self::OpenaiResponses => openai::priming(model),
-            // Part of what the tokenizer's ratio was measured on, or nothing at all.
-            _ => 0,
-        }
+    pub const fn has_chat_template(self) -> bool {
+        matches!(self.operation(), Operation::Chat | Operation::GenerateContent)
     }
 
     /// The body of a refusal, in the shape in which the provider states its own errors.

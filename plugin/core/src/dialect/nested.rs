@@ -2,7 +2,8 @@
 //!
 //! Must not know: roles, which block belongs to which component.
 
-use super::object::{items, members, string};
+use super::medium;
+use super::object::{items, member, members, string};
 use crate::prompt::Piece;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -21,7 +22,7 @@ pub(super) fn read_content<'a>(content: &'a RawValue, nesting: u8, piece: &mut d
 
 /// Text, thinking, tool use with its input, tool results with content of their own; the rest is media.
 pub(super) fn read_block<'a>(block: &'a RawValue, nesting: u8, piece: &mut dyn FnMut(Piece<'a>)) {
-    let Some(deeper) = nesting.checked_sub(1) else { return piece(Piece::Media) };
+    let Some(deeper) = nesting.checked_sub(1) else { return piece(Piece::Unseen) };
     let mut is_text = false;
     members(block.get(), |key, value| match &*key {
         "text" | "thinking" | "name" => {
@@ -36,9 +37,29 @@ pub(super) fn read_block<'a>(block: &'a RawValue, nesting: u8, piece: &mut dyn F
             is_text = true;
             read_content(value, deeper, piece);
         }
+        // A document that is text, and one that is blocks.
+        "source" => {
+            let of = |key| member(value.get(), key);
+            match (of("type").and_then(string).as_deref(), of("data"), of("content")) {
+                (Some("text"), Some(data), _) => {
+                    is_text = true;
+                    string(data).into_iter().for_each(|text| piece(Piece::Text(text)));
+                }
+                (Some("content"), _, Some(content)) => {
+                    is_text = true;
+                    read_content(content, deeper, piece);
+                }
+                _ => {}
+            }
+        }
+        // Thinking that only the provider can read.
+        "type" if string(value).as_deref() == Some("redacted_thinking") => {
+            is_text = true;
+            piece(Piece::Unseen);
+        }
         _ => {}
     });
     if !is_text {
-        piece(Piece::Media);
+        piece(Piece::Media(medium::read(block)));
     }
 }

@@ -8,6 +8,7 @@
 //! Must not know: field names, which differ between the APIs.
 #![deny(clippy::arithmetic_side_effects)]
 
+use super::medium;
 use super::object::{items, member, string};
 use crate::frame::json::Value;
 use crate::money::Usd;
@@ -184,15 +185,6 @@ impl InclusiveUsage {
     }
 }
 
-/// Tokens around each message: its delimiters and its role (measured; exact for gpt-3.5 to gpt-4.1).
-pub(super) const MESSAGE_FRAMING: Piece<'static> = Piece::Framing(4);
-
-/// Tokens behind the last message that make the model answer (measured on prompts of text alone).
-pub(super) fn priming(model: &str) -> u64 {
-    let is_newer = ["gpt-5", "gpt-6", "o3-mini", "o4-mini"].iter().any(|start| model.starts_with(start));
-    if is_newer { 2 } else { 3 }
-}
-
 /// Content is a string, or parts: text where they hold any, else media.
 pub(super) fn read_content<'a>(content: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
     if let Some(text) = string(content) {
@@ -202,7 +194,7 @@ pub(super) fn read_content<'a>(content: &'a RawValue, piece: &mut dyn FnMut(Piec
         let text = ["text", "refusal", "thinking"].iter().find_map(|key| member(part.get(), key).and_then(string));
         // Cohere's documents are rendered as the JSON they are.
         let document = || member(part.get(), "document").map(|document| Cow::Borrowed(document.get()));
-        piece(text.or_else(document).map_or(Piece::Media, Piece::Text));
+        piece(text.or_else(document).map_or_else(|| Piece::Media(medium::read(part)), Piece::Text));
     });
 }
 

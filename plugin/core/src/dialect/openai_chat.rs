@@ -6,8 +6,8 @@
 //! Must not know: prices; how other dialects count.
 
 use super::object::{boolean, count, items, member, members, string};
-use super::openai::{CostField, MESSAGE_FRAMING, Stated, read_content};
-use super::{Answer, Request, UsagePart, Wire, collect, note, object, path, text, value};
+use super::openai::{CostField, Stated, read_content};
+use super::{Answer, Request, UsagePart, Wire, collect, medium, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
 use crate::money::Usd;
 use crate::prompt::{Component, Element, Kind, Piece};
@@ -17,6 +17,7 @@ use std::borrow::Cow;
 pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
     let mut tools: Option<&'a RawValue> = None;
     let mut messages: Option<&'a RawValue> = None;
+    let mut schema: Option<&'a RawValue> = None;
     let is_object = members(json, |key, value| match &*key {
         "model" => request.model = string(value),
         "stream" => request.stream = boolean(value).unwrap_or(false),
@@ -30,8 +31,10 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
         // `functions` is the older spelling of `tools`.
         "tools" | "functions" => tools = Some(value),
         "messages" => messages = Some(value),
+        "response_format" => schema = member(value.get(), "json_schema"),
         _ => {}
     });
+    request.extend(schema.map(Element::of_schema));
     read_prompt(tools, messages, request);
     is_object
 }
@@ -74,21 +77,18 @@ fn classify(message: &RawValue) -> (Component, Kind) {
 }
 
 pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
-    if element.kind == Kind::Tool {
-        return piece(Piece::Text(Cow::Borrowed(element.raw.get())));
-    }
     // Kin of this dialect also prompt with a bare text.
     if let Some(text) = string(element.raw) {
         return piece(Piece::Text(text));
     }
-    piece(MESSAGE_FRAMING);
+    piece(Piece::Message);
     members(element.raw.get(), |key, value| match &*key {
         "content" => read_content(value, piece),
         "name" => {
             piece(Piece::Framing(1));
             string(value).into_iter().for_each(|name| piece(Piece::Text(name)));
         }
-        "images" => _ = items(value.get(), |_| piece(Piece::Media)),
+        "images" => _ = items(value.get(), |image| piece(Piece::Media(medium::read_image(image)))),
         "refusal" | "reasoning_content" | "thinking" | "tool_plan" => {
             string(value).into_iter().for_each(|text| piece(Piece::Text(text)))
         }

@@ -8,16 +8,15 @@
 //! Must not know: prices; how other dialects count.
 
 use super::object::{boolean, count, member, members, string};
-use super::openai::{CostField, MESSAGE_FRAMING, Stated, read_content};
+use super::openai::{CostField, Stated, read_content};
 use super::{Answer, Request, UsagePart, Wire, collect, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
 use crate::money::Usd;
 use crate::prompt::{Component, Element, Kind, Piece};
 use serde_json::value::RawValue;
-use std::borrow::Cow;
 
 pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
-    let (mut instructions, mut tools, mut input) = (None, None, None);
+    let (mut instructions, mut tools, mut input, mut schema) = (None, None, None, None);
     let is_object = members(json, |key, value| match &*key {
         "model" => request.model = string(value),
         "stream" => request.stream = boolean(value).unwrap_or(false),
@@ -28,6 +27,10 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
         "service_tier" => request.service_tier = string(value),
         "previous_response_id" | "conversation" | "prompt" => request.has_unseen |= value.get() != "null",
         "instructions" => instructions = Some(value),
+        "text" => {
+            let format = member(value.get(), "format");
+            schema = format.filter(|format| member(format.get(), "schema").is_some());
+        }
         "tools" => tools = Some(value),
         "input" => input = Some(value),
         _ => {}
@@ -35,6 +38,7 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
     let message = |component, raw| Element { component, kind: Kind::Message, name: None, raw };
     let instructions = instructions.filter(|raw| raw.get() != "null");
     request.extend(instructions.map(|raw| message(Component::System, raw)));
+    request.extend(schema.map(Element::of_schema));
     let tools = collect(tools, |tool, elements| {
         // Tools of the provider's own (`{"type":"web_search"}`) have no name but their type.
         let name = member(tool.get(), "name").or_else(|| member(tool.get(), "type")).and_then(string);
@@ -67,10 +71,7 @@ fn classify(item: &RawValue) -> Element<'_> {
 }
 
 pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
-    if element.kind == Kind::Tool {
-        return piece(Piece::Text(Cow::Borrowed(element.raw.get())));
-    }
-    piece(MESSAGE_FRAMING);
+    piece(Piece::Message);
     // `instructions`, or an `input` that is one string.
     if let Some(text) = string(element.raw) {
         return piece(Piece::Text(text));
@@ -79,8 +80,8 @@ pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piec
         "content" | "output" | "summary" => read_content(value, piece),
         "name" | "arguments" | "input" => string(value).into_iter().for_each(|text| piece(Piece::Text(text))),
         // Reasoning that only the provider can read, or an item that only it has.
-        "encrypted_content" => string(value).into_iter().for_each(|_| piece(Piece::Media)),
-        "type" if string(value).as_deref() == Some("item_reference") => piece(Piece::Media),
+        "encrypted_content" => string(value).into_iter().for_each(|_| piece(Piece::Unseen)),
+        "type" if string(value).as_deref() == Some("item_reference") => piece(Piece::Unseen),
         _ => {}
     });
 }

@@ -29,6 +29,10 @@ pub struct Request<'a> {
     pub service_tier: Option<Cow<'a, str>>,
     /// The provider adds to the prompt what the request only points to (an earlier response, a stored prompt).
     pub has_unseen: bool,
+    /// The model must call a tool, which some are told in other words.
+    pub must_call_tool: bool,
+    /// The model is asked to think first (Anthropic `thinking`), which adds instructions.
+    pub asks_to_think: bool,
     /// The parts of the prompt, in the order in which the provider renders and caches them.
     pub elements: Vec<Element<'a>>,
 }

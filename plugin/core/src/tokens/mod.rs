@@ -19,6 +19,7 @@
 
 mod estimate;
 mod layout;
+pub(crate) mod memo;
 mod merge;
 mod split;
 mod tables;
@@ -115,6 +116,12 @@ impl Budget {
     #[must_use]
     pub const fn unlimited() -> Self {
         Self { work: u64::MAX, reading: u64::MAX }
+    }
+
+    /// Whether what is counted from here on is estimated for want of it.
+    #[must_use]
+    pub(crate) const fn is_spent(&self) -> bool {
+        self.work == 0 || self.reading == 0
     }
 
     /// The units of work left.

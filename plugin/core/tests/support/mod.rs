@@ -80,7 +80,7 @@ impl Exchange {
         let (host, path) = url.split_at(url.find('/').unwrap());
         let headers = headers(&request["headers"]);
         let now = Timestamp::parse(self.file["recorded_at"].as_str().unwrap_or(UNDATED)).unwrap();
-        let mut meter = Meter::new(Config::default());
+        let mut meter = Meter::new(Config::default(), [1, 2]);
         let method = request["method"].as_str().unwrap_or("POST");
         let head = RequestHead { method, path, host, headers: Headers::new(&headers) };
         let mut call = meter.open(&head, self.name.clone(), now).unwrap_or_else(|| panic!("{}: no call", self.name));

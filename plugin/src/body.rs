@@ -1,0 +1,73 @@
+//! A request's body in the gateway's buffer: read whole, or in windows where it is large.
+//!
+//! A VM's memory never shrinks, so one request with twenty megabytes of images must not leave it twenty megabytes larger.
+//! Invariants: what is read at once is at most [`WHOLE_MAX`], but on a gateway that hands bodies over whole or not at all;
+//! a body that is not handed over is never taken for an empty one.
+//! Must not know: wire formats.
+
+use crate::abi::{self, Buffer};
+use crate::root::Root;
+use tollgate_core::frame::reduce::{Keep, Reduced, Reducer};
+use tollgate_core::meter::Body;
+
+/// Bodies up to this size are read whole.
+const WHOLE_MAX: usize = 1 << 20;
+/// How much of a larger one is read at once.
+const WINDOW: usize = 64 << 10;
+
+/// A body, as far as the gateway hands it over.
+pub(crate) enum Buffered {
+    Whole(Vec<u8>),
+    Reduced(Reduced),
+    TooLarge(usize),
+    Unreadable(usize),
+}
+
+impl Buffered {
+    /// Reads the `size` bytes that are buffered.
+    pub(crate) fn read(root: &mut Root, size: usize) -> Self {
+        if size > root.meter.config().max_request_bytes {
+            return Self::TooLarge(size);
+        }
+        if size > WHOLE_MAX && root.host().reads_windows() {
+            return Self::read_windows(root, size);
+        }
+        let body = match size {
+            0 => Some(Vec::new()),
+            _ => root.metrics.note("get_buffer_bytes", abi::buffer(Buffer::RequestBody, size)).flatten(),
+        };
+        body.filter(|body| body.len() >= size).map_or(Self::Unreadable(size), Self::Whole)
+    }
+
+    pub(crate) const fn as_body(&self) -> Body<'_> {
+        match self {
+            Self::Whole(body) => Body::Whole(body.as_slice()),
+            Self::Reduced(body) => Body::Reduced(body),
+            Self::TooLarge(size) => Body::TooLarge(*size),
+            Self::Unreadable(size) => Body::Unreadable(*size),
+        }
+    }
+
+    /// Leaves out what is long, and more where that is not enough.
+    fn read_windows(root: &mut Root, size: usize) -> Self {
+        for keep in [Keep::Texts, Keep::Little] {
+            let mut reducer = Reducer::new(keep);
+            let mut at = 0;
+            while at < size {
+                let window = abi::window(Buffer::RequestBody, at, WINDOW.min(size.saturating_sub(at)));
+                let window = root.metrics.note("get_buffer_bytes", window).flatten().unwrap_or_default();
+                if window.is_empty() {
+                    return Self::Unreadable(size);
+                }
+                at = at.saturating_add(window.len());
+                if !reducer.feed(&window) {
+                    break;
+                }
+            }
+            if let Some(reduced) = reducer.end() {
+                return Self::Reduced(reduced);
+            }
+        }
+        Self::TooLarge(size)
+    }
+}
