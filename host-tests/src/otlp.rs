@@ -1,4 +1,4 @@
-//! A trace collector for tests: takes OTLP over HTTP (protobuf) on loopback and keeps the spans.
+//! A collector for tests: takes OTLP over HTTP, in protobuf or JSON, on loopback and keeps spans and log records.
 //!
 //! Spans are decoded with `opentelemetry-proto`, which shares no code with the sender, so what a test sees is what any
 //! collector would see. Must not know: Envoy, attribute names.
@@ -8,9 +8,10 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
-use prost::Message as _;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use serde::de::DeserializeOwned;
 
 use crate::loopback::{Reply, Request, Server};
 use crate::wait;
@@ -24,8 +25,21 @@ pub struct Span {
     pub service: String,
     /// Trace id in hexadecimal.
     pub trace_id: String,
+    /// The parent's id in hexadecimal; empty where it has none.
+    pub parent_span_id: String,
+    /// Nanoseconds from its start to its end.
+    pub duration_ns: u64,
     /// Attributes by key.
     pub attributes: BTreeMap<String, String>,
+}
+
+/// One received log record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogRecord {
+    /// Its body, as text.
+    pub body: String,
+    /// Trace id in hexadecimal.
+    pub trace_id: String,
 }
 
 /// A running collector. Dropping it stops it.
@@ -38,6 +52,7 @@ pub struct Collector {
 #[derive(Debug, Default)]
 struct Received {
     spans: Vec<Span>,
+    logs: Vec<LogRecord>,
     undecodable: usize,
 }
 
@@ -71,6 +86,12 @@ impl Collector {
         self.received.lock().unwrap_or_else(PoisonError::into_inner).spans.clone()
     }
 
+    /// Every log record so far, in order of arrival.
+    #[must_use]
+    pub fn logs(&self) -> Vec<LogRecord> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner).logs.clone()
+    }
+
     /// How many exports were no OTLP.
     #[must_use]
     pub fn undecodable(&self) -> usize {
@@ -85,16 +106,54 @@ impl Collector {
 }
 
 fn take(request: &Request, received: &Mutex<Received>) -> Reply {
-    if request.path != "/v1/traces" {
-        return Reply::whole(404, "text/plain", "this collector only takes /v1/traces");
-    }
     let mut received = received.lock().unwrap_or_else(PoisonError::into_inner);
-    match ExportTraceServiceRequest::decode(request.body.as_ref()) {
-        Ok(export) => received.spans.extend(spans(export)),
-        Err(_) => received.undecodable += 1,
+    let is_taken = match request.path.as_str() {
+        "/v1/traces" => decode(request).map(|export| received.spans.extend(spans(export))).is_some(),
+        "/v1/logs" => decode(request).map(|export| received.logs.extend(logs(export))).is_some(),
+        _ => return Reply::whole(404, "text/plain", "this collector takes /v1/traces and /v1/logs"),
+    };
+    if !is_taken {
+        received.undecodable += 1;
+        return Reply::whole(400, "text/plain", "not OTLP");
     }
-    // An empty ExportTraceServiceResponse is zero bytes.
-    Reply::whole(200, "application/x-protobuf", Vec::new())
+    // An empty answer is zero bytes of protobuf, or an empty object.
+    if is_json(request) {
+        Reply::whole(200, "application/json", "{}")
+    } else {
+        Reply::whole(200, "application/x-protobuf", Vec::new())
+    }
+}
+
+fn is_json(request: &Request) -> bool {
+    request.header("content-type") == Some("application/json")
+}
+
+fn decode<T: prost::Message + Default + DeserializeOwned>(request: &Request) -> Option<T> {
+    let body = request.body.as_ref();
+    if is_json(request) { serde_json::from_slice(body).ok() } else { T::decode(body).ok() }
+}
+
+/// The log records of an OTLP/JSON body.
+#[must_use]
+pub fn logs_of_json(body: &[u8]) -> Option<Vec<LogRecord>> {
+    serde_json::from_slice(body).ok().map(logs)
+}
+
+/// The spans of an OTLP/JSON body.
+#[must_use]
+pub fn spans_of_json(body: &[u8]) -> Option<Vec<Span>> {
+    serde_json::from_slice(body).ok().map(spans)
+}
+
+fn logs(export: ExportLogsServiceRequest) -> Vec<LogRecord> {
+    let scopes = export.resource_logs.into_iter().flat_map(|resource| resource.scope_logs);
+    let records = scopes.flat_map(|scope| scope.log_records);
+    records
+        .map(|record| LogRecord {
+            body: record.body.map(|body| value(&body)).unwrap_or_default(),
+            trace_id: hex(&record.trace_id),
+        })
+        .collect()
 }
 
 fn spans(export: ExportTraceServiceRequest) -> Vec<Span> {
@@ -106,7 +165,9 @@ fn spans(export: ExportTraceServiceRequest) -> Vec<Span> {
             spans.push(Span {
                 name: span.name,
                 service: service.clone(),
-                trace_id: span.trace_id.iter().map(|byte| format!("{byte:02x}")).collect(),
+                trace_id: hex(&span.trace_id),
+                parent_span_id: hex(&span.parent_span_id),
+                duration_ns: span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano),
                 attributes: texts(span.attributes),
             });
         }
@@ -115,12 +176,20 @@ fn spans(export: ExportTraceServiceRequest) -> Vec<Span> {
 }
 
 fn texts(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
-    let text = |attribute: &KeyValue| match attribute.value.as_ref().and_then(|value| value.value.as_ref()) {
+    let text = |attribute: &KeyValue| attribute.value.as_ref().map(value).unwrap_or_default();
+    attributes.into_iter().map(|attribute| (attribute.key.clone(), text(&attribute))).collect()
+}
+
+fn value(value: &AnyValue) -> String {
+    match &value.value {
         Some(any_value::Value::StringValue(text)) => text.clone(),
         Some(any_value::Value::IntValue(number)) => number.to_string(),
         Some(any_value::Value::BoolValue(flag)) => flag.to_string(),
         Some(any_value::Value::DoubleValue(number)) => number.to_string(),
         other => format!("{other:?}"),
-    };
-    attributes.into_iter().map(|attribute| (attribute.key.clone(), text(&attribute))).collect()
+    }
+}
+
+fn hex(id: &[u8]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
 }

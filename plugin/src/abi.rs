@@ -8,6 +8,7 @@
 #![expect(unsafe_code, reason = "the boundary to the gateway is raw memory; this is the only module that touches it")]
 
 use crate::contexts;
+use crate::root::Root;
 
 /// A status other than 0 that a host function returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub(crate) enum Action {
 pub(crate) enum Headers {
     Request = 0,
     Response = 2,
+    /// Of the answer to a call of our own.
+    CalloutResponse = 6,
 }
 
 /// Which bytes.
@@ -114,6 +117,19 @@ mod imports {
         ) -> u32;
         pub(super) fn proxy_define_metric(kind: u32, name: *const u8, length: usize, id: *mut u32) -> u32;
         pub(super) fn proxy_increment_metric(id: u32, amount: i64) -> u32;
+        pub(super) fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+        pub(super) fn proxy_http_call(
+            upstream: *const u8,
+            upstream_length: usize,
+            headers: *const u8,
+            headers_length: usize,
+            body: *const u8,
+            body_length: usize,
+            trailers: *const u8,
+            trailers_length: usize,
+            timeout_ms: u32,
+            token: *mut u32,
+        ) -> u32;
         pub(super) fn proxy_record_metric(id: u32, value: u64) -> u32;
     }
 }
@@ -236,6 +252,32 @@ pub(crate) fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<(), S
     check(unsafe { imports::proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas) })
 }
 
+/// Asks for `proxy_on_tick` every so many milliseconds.
+pub(crate) fn set_tick_period(milliseconds: u32) -> Result<(), Status> {
+    check(unsafe { imports::proxy_set_tick_period_milliseconds(milliseconds) })
+}
+
+/// Starts an HTTP call of our own and returns the token that its answer will bear.
+pub(crate) fn http_call(target: &str, headers: &[(&str, &str)], body: &str, timeout_ms: u32) -> Result<u32, Status> {
+    let (headers, trailers) = (serialise(headers), serialise(&[]));
+    let mut token: u32 = 0;
+    check(unsafe {
+        imports::proxy_http_call(
+            target.as_ptr(),
+            target.len(),
+            headers.as_ptr(),
+            headers.len(),
+            body.as_ptr(),
+            body.len(),
+            trailers.as_ptr(),
+            trailers.len(),
+            timeout_ms,
+            &raw mut token,
+        )
+    })?;
+    Ok(token)
+}
+
 /// Defines a metric and returns its id.
 pub(crate) fn define_metric(kind: MetricKind, name: &str) -> Result<u32, Status> {
     let mut id: u32 = 0;
@@ -334,6 +376,16 @@ extern "C" fn proxy_on_configure(context: u32, configuration_size: usize) -> u32
     contexts::configure(context, configuration_size);
     // A refusal would let traffic pass unmetered on Kong and fail all of it on APISIX; see `root`.
     1
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_tick(context: u32) {
+    contexts::root(context, Root::on_tick);
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_http_call_response(context: u32, token: u32, headers: usize, _body: usize, _trailers: usize) {
+    contexts::root(context, |root| root.on_callout_answered(token, headers > 0));
 }
 
 #[unsafe(no_mangle)]

@@ -43,6 +43,11 @@ pub(crate) fn configure(context: u32, size: usize) {
     with(|contexts| contexts.roots.get_mut(&context).map(|root| root.configure(size)));
 }
 
+/// A callback of a root.
+pub(crate) fn root(context: u32, callback: impl FnOnce(&mut Root)) {
+    with(|contexts| contexts.roots.get_mut(&context).map(callback));
+}
+
 /// A callback of a stream; `Continue` where the stream is unknown.
 pub(crate) fn http(context: u32, callback: impl FnOnce(&mut Http, &mut Root) -> Action) -> u32 {
     let action = with(|contexts| {

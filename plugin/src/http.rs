@@ -10,11 +10,9 @@
 use crate::abi::{self, Action, Buffer, Headers, LogLevel};
 use crate::body::Buffered;
 use crate::output;
-use crate::root::Root;
-use std::time::{SystemTime, UNIX_EPOCH};
+use crate::root::{Root, now};
 use tollgate_core::head::{self, RequestHead, ResponseHead};
 use tollgate_core::meter::{Body, Call, Denial, Ending, Verdict};
-use tollgate_core::time::Timestamp;
 
 /// The state of one request.
 pub(crate) struct Http {
@@ -234,6 +232,7 @@ impl Http {
         if let Some(taught) = event.taught.as_ref().filter(|_| root.store.is_shared()) {
             root.share_lesson(taught, now());
         }
+        root.export(&event);
         let measured = root.meter.measure(&event);
         output::emit(host, &mut root.metrics, &event, &measured, root.meter.config().log_events);
     }
@@ -246,10 +245,4 @@ fn misconfigured(call: Option<&Call>) -> Denial {
         headers: Vec::new(),
         body: call.map(|call| call.error_body("api_error", "misconfigured", message)).unwrap_or_default(),
     }
-}
-
-/// The wall clock. WASI's, since APISIX has no other.
-fn now() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }

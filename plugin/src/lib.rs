@@ -3,7 +3,7 @@
 //! ```text
 //! gateway <-> abi (raw calls, statuses) <-> contexts <-> root, http (callback -> meter -> effect) -> output
 //!                                              |         host: what differs between gateways
-//!                                              +-> store: what workers share
+//!                                              +-> store: what workers share; export: what a collector gets
 //! ```
 //! Everything that thinks is in `tollgate-core`. Invariants: the filter never traps; a host call that fails is
 //! counted and the call goes on; `abi` is the only module with `unsafe`.
@@ -11,6 +11,7 @@
 mod abi;
 mod body;
 mod contexts;
+mod export;
 mod host;
 mod http;
 mod output;

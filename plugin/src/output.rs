@@ -28,6 +28,12 @@ impl VmId {
         Self(RandomState::new().hash_one(0))
     }
 
+    /// Numbers for the ids of a span.
+    pub(crate) fn random_ids(self) -> [u64; 3] {
+        let random = RandomState::new();
+        [0, 1, 2].map(|id| random.hash_one((self.0, id)))
+    }
+
     /// An id for a call, unique among all gateways.
     pub(crate) fn call_id(self, millis: u64, context: u32) -> String {
         format!("{millis:011x}-{:016x}-{context:x}", self.0)

@@ -5,12 +5,16 @@
 //! corrected; other traffic passes.
 //! Must not know: single requests.
 
-use crate::abi::{self, Buffer, LogLevel};
+use crate::abi::{self, Buffer, Headers, LogLevel};
+use crate::export::Exporter;
 use crate::host::Host;
 use crate::output::{self, Metrics, VmId};
 use crate::store::Store;
+use std::time::{SystemTime, UNIX_EPOCH};
 use tollgate_core::calibration::{Lessons, Observation};
 use tollgate_core::config::Config;
+use tollgate_core::event::Event;
+use tollgate_core::head;
 use tollgate_core::ledger::{Charge, Keep, Key, TaskAccount};
 use tollgate_core::meter::Meter;
 use tollgate_core::names::metric;
@@ -24,6 +28,7 @@ pub(crate) struct Root {
     /// The configuration had mistakes: refuse LLM calls.
     pub(crate) is_misconfigured: bool,
     pub(crate) store: Store,
+    exporter: Option<Exporter>,
     host: Option<Host>,
 }
 
@@ -35,6 +40,7 @@ impl Default for Root {
             vm: VmId::random(),
             is_misconfigured: false,
             store: Store::default(),
+            exporter: None,
             host: None,
         }
     }
@@ -49,6 +55,7 @@ impl Root {
         };
         let errors = match json.map(|json| Config::parse(&json)) {
             Ok(Ok(config)) => {
+                self.exporter = config.otlp.as_ref().and_then(|otlp| Exporter::start(otlp, &mut self.metrics));
                 self.meter = Meter::new(config, output::secret());
                 self.is_misconfigured = false;
                 self.store = Store::default();
@@ -95,6 +102,31 @@ impl Root {
         }
     }
 
+    /// Queues the event of a call that is over for the collector, where there is one.
+    pub(crate) fn export(&mut self, event: &Event) {
+        if let Some(exporter) = &mut self.exporter {
+            exporter.queue(event, self.vm.random_ids(), &mut self.metrics);
+        }
+    }
+
+    /// Time to send what waits.
+    pub(crate) fn on_tick(&mut self) {
+        if let Some(exporter) = &mut self.exporter {
+            exporter.on_tick(now(), &mut self.metrics);
+        }
+    }
+
+    /// A call of ours was answered, or failed.
+    pub(crate) fn on_callout_answered(&mut self, token: u32, is_answered: bool) {
+        let headers =
+            if is_answered { abi::header_pairs(Headers::CalloutResponse).unwrap_or_default() } else { Vec::new() };
+        let pairs = abi::pairs(&headers);
+        let status = head::Headers::new(&pairs).get(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
+        if let Some(exporter) = &mut self.exporter {
+            exporter.on_answer(token, status, now(), &mut self.metrics);
+        }
+    }
+
     /// Charges a task and returns its totals; `None` where the store failed, which is counted.
     pub(crate) fn charge_task(
         &mut self,
@@ -109,4 +141,10 @@ impl Root {
         });
         self.metrics.note_store(charged)
     }
+}
+
+/// The wall clock. WASI's, since APISIX has no other.
+pub(crate) fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }

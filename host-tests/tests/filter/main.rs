@@ -9,6 +9,7 @@ mod configuration;
 mod denial;
 mod endings;
 mod event;
+mod export;
 mod faults;
 mod hostile;
 mod memory;

@@ -18,6 +18,8 @@ pub struct Call {
     pub(crate) opened: Timestamp,
     pub(crate) route: Route,
     pub(crate) attribution: Attribution,
+    /// The caller's span.
+    pub(crate) traceparent: Option<String>,
     pub(crate) asked: Asked,
     pub(crate) prompt: Prompt,
     pub(crate) findings: Vec<Finding>,
@@ -131,6 +133,7 @@ impl Call {
             opened,
             route,
             attribution,
+            traceparent: None,
             asked,
             prompt: Prompt::default(),
             findings: Vec::new(),

@@ -11,6 +11,7 @@ use crate::calibration::Observation;
 use crate::ledger::{Charge, Key, TaskAccount};
 use crate::limit::Finding;
 use crate::money::Usd;
+use crate::time::Timestamp;
 use crate::usage::Usage;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -96,12 +97,18 @@ impl Proportion {
         let millionths = u128::from(part).checked_mul(1_000_000)?.checked_div(u128::from(whole))?;
         u32::try_from(millionths).ok().map(Self)
     }
+
+    /// The proportion as a number.
+    #[must_use]
+    #[expect(clippy::float_arithmetic, reason = "JSON numbers are floats; a proportion is not money")]
+    pub fn as_f64(self) -> f64 {
+        f64::from(self.0) / 1e6
+    }
 }
 
 impl Serialize for Proportion {
-    #[expect(clippy::float_arithmetic, reason = "JSON numbers are floats; a proportion is not money")]
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(f64::from(self.0) / 1e6)
+        serializer.serialize_f64(self.as_f64())
     }
 }
 
@@ -205,6 +212,14 @@ pub struct Event {
     pub id: String,
     /// When the request arrived, RFC 3339 in UTC.
     pub time: String,
+    /// The same as a number.
+    #[serde(skip)]
+    pub opened: Timestamp,
+    /// The trace that the call belongs to, where its request names one (W3C `traceparent`).
+    pub trace_id: Option<String>,
+    /// The caller's span, as the request names it.
+    #[serde(skip)]
+    pub traceparent: Option<String>,
     /// The wire format.
     pub dialect: &'static str,
     /// The provider (OTel `gen_ai.provider.name`).

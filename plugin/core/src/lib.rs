@@ -27,6 +27,7 @@ pub mod meter;
 pub mod metrics;
 pub mod money;
 pub mod names;
+pub mod otlp;
 pub mod price;
 pub mod prompt;
 #[cfg(feature = "schema")]
@@ -34,5 +35,6 @@ pub mod schema;
 mod settlement;
 pub mod time;
 pub mod tokens;
+pub mod trace;
 pub mod usage;
 mod usage_request;

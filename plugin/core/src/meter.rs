@@ -26,6 +26,9 @@ use crate::tokens::Counter;
 use crate::tokens::memo::Memo;
 use serde_json::value::RawValue;
 
+/// Longer ones than any version of the header needs are not looked at.
+const TRACEPARENT_MAX: usize = 256;
+
 /// What calls share: the configuration, the token counter's caches, the labels seen so far.
 pub struct Meter {
     pub(crate) config: Config,
@@ -56,7 +59,8 @@ impl Meter {
     pub fn open(&self, head: &RequestHead<'_>, id: String, now: Timestamp) -> Option<Call> {
         let route = self.config.route(head)?;
         let attribution = self.config.sources.resolve(head);
-        Some(Call::new(id, now, route, attribution))
+        let traceparent = head.headers.get("traceparent").filter(|header| header.len() <= TRACEPARENT_MAX);
+        Some(Call { traceparent: traceparent.map(str::to_owned), ..Call::new(id, now, route, attribution) })
     }
 
     /// The request body is there: counts the prompt and asks every limit.

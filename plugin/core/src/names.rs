@@ -37,6 +37,8 @@ pub mod metric {
     pub const HOST_ERRORS: &str = "tollgate_host_errors_total";
     /// Records that the ledger could not keep or read, by reason; the call went on without them.
     pub const LEDGER_ERRORS: &str = "tollgate_ledger_errors_total";
+    /// Spans and log records that did not reach the collector, by signal and reason.
+    pub const EXPORT_DROPPED: &str = "tollgate_export_dropped_total";
     /// Configurations that were refused.
     pub const CONFIG_ERRORS: &str = "tollgate_config_errors_total";
     /// Whole calls, in milliseconds.
@@ -45,7 +47,7 @@ pub mod metric {
     pub const TTFT: &str = "tollgate_ttft_ms";
 
     /// Every metric, in the order in which the README lists them.
-    pub const ALL: [&str; 16] = [
+    pub const ALL: [&str; 17] = [
         REQUESTS,
         TOKENS,
         BUCKET_TOKENS,
@@ -59,6 +61,7 @@ pub mod metric {
         LIMITED,
         HOST_ERRORS,
         LEDGER_ERRORS,
+        EXPORT_DROPPED,
         CONFIG_ERRORS,
         DURATION,
         TTFT,
@@ -83,13 +86,16 @@ pub mod label {
     pub const LIMIT: &str = "limit";
     /// What a limit did.
     pub const ACTION: &str = "action";
+    /// Spans or logs.
+    pub const SIGNAL: &str = "signal";
     /// A host function.
     pub const FUNCTION: &str = "function";
     /// A status that a host function returned.
     pub const STATUS: &str = "status";
 
     /// Every one of them.
-    pub const ALL: [&str; 10] = [MODEL, PROVIDER, OUTCOME, TYPE, COMPONENT, REASON, LIMIT, ACTION, FUNCTION, STATUS];
+    pub const ALL: [&str; 11] =
+        [MODEL, PROVIDER, OUTCOME, TYPE, COMPONENT, REASON, LIMIT, ACTION, SIGNAL, FUNCTION, STATUS];
 }
 
 /// Values written for access logs and spans. On Envoy each is filter state `wasm.<name>`.
@@ -116,6 +122,98 @@ pub mod state {
     pub const COST: &str = "llm.cost";
     /// The application.
     pub const APPLICATION: &str = "llm.application_id";
+}
+
+/// Attributes of exported spans. OTel's GenAI conventions, OpenInference's, and the observability plan's for the rest.
+pub mod otlp {
+    pub use super::state::{
+        APPLICATION, CACHE_READ_TOKENS as CACHE_READ, COST, INPUT_TOKENS, OPERATION, OUTCOME, OUTPUT_TOKENS, PROVIDER,
+        REQUEST_MODEL, RESPONSE_MODEL,
+    };
+    /// OpenInference: what the span is.
+    pub const SPAN_KIND: &str = "openinference.span.kind";
+    /// OTel: the provider's id of the response.
+    pub const RESPONSE_ID: &str = "gen_ai.response.id";
+    /// OTel: why generation stopped.
+    pub const FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
+    /// OTel: the answer was streamed.
+    pub const STREAM: &str = "gen_ai.request.stream";
+    /// OTel: the session.
+    pub const CONVERSATION: &str = "gen_ai.conversation.id";
+    /// OTel: the agent.
+    pub const AGENT: &str = "gen_ai.agent.name";
+    /// OTel: input tokens written to a prompt cache.
+    pub const CACHE_CREATION: &str = "gen_ai.usage.cache_creation.input_tokens";
+    /// OTel: output tokens that were thought and not shown.
+    pub const REASONING: &str = "gen_ai.usage.reasoning.output_tokens";
+    /// OTel: the HTTP status.
+    pub const HTTP_STATUS: &str = "http.response.status_code";
+    /// OTel: what went wrong.
+    pub const ERROR_TYPE: &str = "error.type";
+    /// OpenInference: the model.
+    pub const OI_MODEL: &str = "llm.model_name";
+    /// OpenInference: the provider.
+    pub const OI_PROVIDER: &str = "llm.provider";
+    /// OpenInference: input tokens.
+    pub const OI_PROMPT: &str = "llm.token_count.prompt";
+    /// OpenInference: output tokens.
+    pub const OI_COMPLETION: &str = "llm.token_count.completion";
+    /// OpenInference: both.
+    pub const OI_TOTAL: &str = "llm.token_count.total";
+    /// OpenInference: input tokens read from a cache.
+    pub const OI_CACHE_READ: &str = "llm.token_count.prompt_details.cache_read";
+    /// OpenInference: input tokens written to a cache.
+    pub const OI_CACHE_WRITE: &str = "llm.token_count.prompt_details.cache_write";
+    /// OpenInference: audio input tokens.
+    pub const OI_AUDIO_INPUT: &str = "llm.token_count.prompt_details.audio";
+    /// OpenInference: reasoning tokens.
+    pub const OI_REASONING: &str = "llm.token_count.completion_details.reasoning";
+    /// OpenInference: audio output tokens.
+    pub const OI_AUDIO_OUTPUT: &str = "llm.token_count.completion_details.audio";
+    /// OpenInference: dollars.
+    pub const OI_COST: &str = "llm.cost.total";
+    /// OpenInference: the session.
+    pub const OI_SESSION: &str = "session.id";
+    /// OpenInference: the user.
+    pub const OI_USER: &str = "user.id";
+    /// The user, by OTel's older name.
+    pub const END_USER: &str = "enduser.id";
+    /// The task.
+    pub const TASK: &str = "llm.task_id";
+    /// The kind of task.
+    pub const TASK_TYPE: &str = "llm.task_type";
+    /// The model that answered.
+    pub const MODEL: &str = "llm.model";
+    /// Input tokens read from a cache.
+    pub const CACHED_TOKENS: &str = "llm.cached_tokens";
+    /// Cache-read tokens over all input tokens.
+    pub const HIT_RATE: &str = "llm.cache_hit_rate";
+    /// Milliseconds of the whole call.
+    pub const LATENCY: &str = "llm.latency_ms";
+    /// Milliseconds to the first byte of the answer.
+    pub const TTFT: &str = "llm.time_to_first_token_ms";
+    /// The HTTP status.
+    pub const STATUS: &str = "llm.status_code";
+    /// Input tokens of the instructions.
+    pub const TOKENS_SYSTEM: &str = "llm.token_count.system";
+    /// Input tokens of tool definitions.
+    pub const TOKENS_TOOLS: &str = "llm.token_count.tools";
+    /// Input tokens of examples.
+    pub const TOKENS_FEW_SHOT: &str = "llm.token_count.few_shot";
+    /// Input tokens of the conversation so far.
+    pub const TOKENS_HISTORY: &str = "llm.token_count.history";
+    /// Input tokens of what the user asks now.
+    pub const TOKENS_USER: &str = "llm.token_count.user";
+    /// All input tokens.
+    pub const TOKENS_INPUT: &str = "llm.token_count.total_input";
+    /// All output tokens.
+    pub const TOKENS_OUTPUT: &str = "llm.token_count.output";
+    /// Proposed for OTel (semantic-conventions-genai #443): the cost.
+    pub const PROPOSED_COST: &str = "gen_ai.usage.cost.amount";
+    /// Proposed for OTel: its currency.
+    pub const PROPOSED_CURRENCY: &str = "gen_ai.usage.cost.currency";
+    /// Proposed for OTel: who says so.
+    pub const PROPOSED_SOURCE: &str = "gen_ai.usage.cost.source";
 }
 
 /// Headers of a refusal.

@@ -20,6 +20,7 @@ use crate::price::{Cost, Lookup, PriceBook, Quote, Source, Terms, Unpriced};
 use crate::prompt::Component;
 use crate::time::Timestamp;
 use crate::tokens::{Budget, Counter};
+use crate::trace;
 use crate::usage::{Bucket, PerBucket, Usage};
 use std::collections::BTreeMap;
 
@@ -100,6 +101,9 @@ impl Settlement {
             schema: EVENT_SCHEMA,
             id: call.id.clone(),
             time: call.opened.to_string(),
+            opened: call.opened,
+            trace_id: call.traceparent.as_deref().and_then(trace::trace_id).map(str::to_owned),
+            traceparent: call.traceparent.clone(),
             dialect: call.route.dialect.name(),
             provider: call.provider().to_owned(),
             operation: call.route.operation.name(),

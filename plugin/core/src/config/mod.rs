@@ -13,7 +13,7 @@ use crate::head::RequestHead;
 use crate::limit::{Ceiling, Limit, Matching, Pattern};
 use crate::price::{Override, PriceBook, Rate, RateError};
 use crate::usage::{Bucket, PerBucket};
-use raw::{Decimal, FailureMode, HostChoice, Measure, RawConfig, RawLimit, RawPrice, RawRoute, SharedData};
+use raw::{Decimal, FailureMode, HostChoice, Measure, RawConfig, RawLimit, RawOtlp, RawPrice, RawRoute, SharedData};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,6 +44,8 @@ pub struct Config {
     pub max_label_values: usize,
     /// Write events to the log.
     pub log_events: bool,
+    /// The collector that spans and log records go to.
+    pub otlp: Option<RawOtlp>,
     routes: Vec<RouteRule>,
 }
 
@@ -77,7 +79,8 @@ impl Config {
         if errors.is_empty() { Ok(config) } else { Err(errors) }
     }
 
-    /// What a configuration comes to, as it could be written out in full; the secret is left out.
+    /// What a configuration comes to, as it could be written out in full; the secret and the collector's headers, which
+    /// may hold one, are left out.
     ///
     /// # Errors
     /// Every mistake there is, each with path and hint.
@@ -85,6 +88,7 @@ impl Config {
         Self::parse(json)?;
         let mut written = read::read(json).config;
         written.secret.clear();
+        written.otlp.iter_mut().flat_map(|otlp| otlp.headers.values_mut()).for_each(String::clear);
         Ok(written)
     }
 
@@ -160,8 +164,25 @@ impl Compiler {
             labels: raw.metrics.labels.clone(),
             max_label_values: usize::try_from(raw.metrics.max_values).unwrap_or(usize::MAX),
             log_events: raw.log_events,
+            otlp: self.otlp(&raw),
             routes: raw.routes.iter().enumerate().map(|(index, route)| self.route(index, route)).collect(),
         }
+    }
+
+    fn otlp(&mut self, raw: &RawConfig) -> Option<RawOtlp> {
+        let otlp = raw.otlp.as_ref()?;
+        if raw.host == HostChoice::Apisix {
+            let hint = "remove it; APISIX's own loggers carry the event (variable `tollgate_event`)";
+            self.error("otlp".to_owned(), "APISIX makes no calls outside of requests", hint);
+        }
+        if otlp.target.is_empty() {
+            self.error("otlp.target".to_owned(), "missing", "name the collector's cluster, or its `host:port` on Kong");
+        }
+        if !(100..=60_000).contains(&otlp.interval_ms) {
+            let problem = format!("{} ms is no useful interval", otlp.interval_ms);
+            self.error("otlp.interval_ms".to_owned(), problem, "give 100 to 60000");
+        }
+        Some(otlp.clone())
     }
 
     fn route(&mut self, index: usize, raw: &RawRoute) -> RouteRule {

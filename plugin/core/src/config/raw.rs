@@ -45,6 +45,47 @@ pub struct RawConfig {
     pub metrics: RawMetrics,
     /// Write every event to the gateway's log, as one line `tollgate event {...}`.
     pub log_events: bool,
+    /// Send a span and a log record of every call to an OpenTelemetry collector. Not on APISIX, where a request would
+    /// have to wait for it.
+    pub otlp: Option<RawOtlp>,
+}
+
+/// An OpenTelemetry collector that takes OTLP over HTTP, in JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct RawOtlp {
+    /// Where it is: on Envoy the name of a cluster, on Kong `host:port`.
+    pub target: String,
+    /// The `:authority` of the requests; `target` when absent.
+    pub authority: Option<String>,
+    /// Header fields of the requests, for a token.
+    pub headers: BTreeMap<String, String>,
+    /// `service.name` of what is sent.
+    pub service: String,
+    /// Send spans.
+    pub traces: bool,
+    /// Send log records, each with a whole event.
+    pub logs: bool,
+    /// How often a batch leaves, in milliseconds.
+    pub interval_ms: u32,
+    /// Add names that the conventions propose and may still change (`gen_ai.usage.cost.amount`).
+    pub proposed_names: bool,
+}
+
+impl Default for RawOtlp {
+    fn default() -> Self {
+        Self {
+            target: String::new(),
+            authority: None,
+            headers: BTreeMap::new(),
+            service: "llm-gateway".to_owned(),
+            traces: true,
+            logs: true,
+            interval_ms: 1_000,
+            proposed_names: false,
+        }
+    }
 }
 
 impl Default for RawConfig {
@@ -63,6 +104,7 @@ impl Default for RawConfig {
             limits: Vec::new(),
             metrics: RawMetrics::default(),
             log_events: true,
+            otlp: None,
         }
     }
 }
