@@ -4,9 +4,13 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+/// What differs from call to call: the id, and what a gateway has learned from the calls before.
+const DIFFERS: [&str; 3] = ["id", "learned_factor", "predicted_input_tokens"];
+
 /// An event without what differs from call to call.
 pub fn without_id(mut event: Value) -> Value {
-    event.as_object_mut().expect("an event").remove("id");
+    let fields = event.as_object_mut().expect("an event");
+    DIFFERS.iter().for_each(|field| assert!(fields.remove(*field).is_some(), "{field}"));
     event
 }
 
