@@ -11,6 +11,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use support::{Exchange, check_chunkings};
 use tollgate_core::dialect::Dialect;
+use tollgate_core::event::Event;
 
 fn directory(dialect: Dialect) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(dialect.name())
@@ -28,10 +29,18 @@ fn every_exchange_gives_its_event() {
     for dialect in Dialect::ALL {
         settings.set_snapshot_path(directory(dialect));
         for exchange in Exchange::all_in(&directory(dialect)) {
-            let event = exchange.event([exchange.answer()]);
-            settings.bind(|| insta::assert_json_snapshot!(exchange.name.as_str(), event));
+            let event = known(&exchange.event([exchange.answer()]));
+            settings.bind(|| insta::assert_snapshot!(exchange.name.as_str(), event));
         }
     }
+}
+
+/// An event as JSON, without its fields that are `null`: a snapshot tells what is known, and a new field of the event
+/// changes only those of the exchanges that it says something of. That every field is there, the schema's test checks.
+fn known(event: &Event) -> String {
+    let json = serde_json::to_string_pretty(event).unwrap();
+    let is_null = |line: &&str| line.starts_with("  \"") && line.ends_with(": null,");
+    json.lines().filter(|line| !is_null(line)).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
