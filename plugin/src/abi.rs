@@ -163,16 +163,10 @@ pub(crate) fn header_pairs(of: Headers) -> Result<Vec<u8>, Status> {
     Ok(bytes.unwrap_or_default())
 }
 
-/// Sets a request header, replacing what it was.
-pub(crate) fn replace_request_header(name: &str, value: &str) -> Result<(), Status> {
+/// Sets a header, replacing what it was.
+pub(crate) fn replace_header(of: Headers, name: &str, value: &str) -> Result<(), Status> {
     check(unsafe {
-        imports::proxy_replace_header_map_value(
-            Headers::Request as u32,
-            name.as_ptr(),
-            name.len(),
-            value.as_ptr(),
-            value.len(),
-        )
+        imports::proxy_replace_header_map_value(of as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len())
     })
 }
 

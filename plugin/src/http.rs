@@ -9,10 +9,12 @@
 
 use crate::abi::{self, Action, Buffer, Headers, LogLevel};
 use crate::body::Buffered;
+use crate::brake;
 use crate::output;
 use crate::root::{Root, now};
 use tollgate_core::head::{self, RequestHead, ResponseHead};
 use tollgate_core::meter::{Body, Call, Denial, Ending, Verdict};
+use tollgate_core::names::header;
 
 /// The state of one request.
 pub(crate) struct Http {
@@ -55,7 +57,7 @@ impl Http {
         }
         // A compressed answer could not be read.
         if headers.get("accept-encoding").is_some_and(|coding| coding != "identity") {
-            let replaced = abi::replace_request_header("accept-encoding", "identity");
+            let replaced = abi::replace_header(Headers::Request, "accept-encoding", "identity");
             root.metrics.note("replace_header_map_value", replaced);
         }
         if end_of_stream && host.reports_missing_body() {
@@ -98,6 +100,7 @@ impl Http {
             // It is answered, and no body was shown: there was none. To refuse it now would be too late.
             self.is_admitted = true;
             _ = root.meter.admit(call, Body::Whole(&[]));
+            _ = brake::admit(root, call, now());
         }
         let pairs = root.metrics.note("get_header_map_pairs", abi::header_pairs(Headers::Response)).unwrap_or_default();
         let pairs = abi::pairs(&pairs);
@@ -109,6 +112,10 @@ impl Http {
             if root.metrics.note("remove_header_map_value", removed).is_none() {
                 call.stop_withholding();
             }
+        }
+        if let Some(warning) = call.warning() {
+            let set = abi::replace_header(Headers::Response, header::WARNING, &warning);
+            root.metrics.note("replace_header_map_value", set);
         }
         root.metrics.note("set_property", host.ask_for_response_body());
         if end_of_stream && host.reports_missing_body() {
@@ -128,6 +135,7 @@ impl Http {
                 call.miss_response();
                 call.stop_withholding();
             }
+            brake::renew(root, call, now());
             if root.meter.read(call, &piece, now()) {
                 let event = root.meter.so_far(call, now());
                 output::publish(host, &mut root.metrics, &event);
@@ -177,7 +185,13 @@ impl Http {
     fn admit(&mut self, root: &mut Root, body: Body<'_>) -> Action {
         let Some(call) = &mut self.call else { return Action::Continue };
         self.is_admitted = true;
-        let verdict = root.meter.admit(call, body);
+        let verdict = match root.meter.admit(call, body) {
+            Verdict::Deny(denial) => Verdict::Deny(denial),
+            forward => match brake::admit(root, call, now()) {
+                Verdict::Deny(denial) => Verdict::Deny(denial),
+                _ => forward,
+            },
+        };
         if let Verdict::Rewrite(body) = &verdict {
             let replaced = abi::replace_buffer(Buffer::RequestBody, body);
             if root.metrics.note("set_buffer_bytes", replaced).is_none() {
@@ -221,9 +235,11 @@ impl Http {
 
     /// The call is over; does nothing when it already was.
     fn end(&mut self, root: &mut Root, ending: Ending) {
-        let Some(call) = self.call.take() else { return };
+        let Some(mut call) = self.call.take() else { return };
         let host = root.host();
+        let claims = call.take_claims();
         let mut event = root.meter.end(call, ending, now());
+        brake::settle(root, &claims, &mut event, now());
         if root.store.is_shared()
             && let Some((task, charge)) = event.task_charge()
         {

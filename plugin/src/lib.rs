@@ -3,13 +3,14 @@
 //! ```text
 //! gateway <-> abi (raw calls, statuses) <-> contexts <-> root, http (callback -> meter -> effect) -> output
 //!                                              |         host: what differs between gateways
-//!                                              +-> store: what workers share; export: what a collector gets
+//!                                              +-> brake -> store: what workers share; export: what a collector gets
 //! ```
 //! Everything that thinks is in `tollgate-core`. Invariants: the filter never traps; a host call that fails is
 //! counted and the call goes on; `abi` is the only module with `unsafe`.
 
 mod abi;
 mod body;
+mod brake;
 mod contexts;
 mod export;
 mod host;

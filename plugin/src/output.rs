@@ -34,6 +34,11 @@ impl VmId {
         [0, 1, 2].map(|id| random.hash_one((self.0, id)))
     }
 
+    /// This VM among all others.
+    pub(crate) const fn number(self) -> u64 {
+        self.0
+    }
+
     /// An id for a call, unique among all gateways.
     pub(crate) fn call_id(self, millis: u64, context: u32) -> String {
         format!("{millis:011x}-{:016x}-{context:x}", self.0)

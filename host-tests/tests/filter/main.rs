@@ -5,6 +5,7 @@
 
 mod attribution;
 mod bodies;
+mod budgets;
 mod configuration;
 mod denial;
 mod endings;

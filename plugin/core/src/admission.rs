@@ -1,58 +1,99 @@
 //! Whether a call may be forwarded: its estimate, put to every limit.
 //!
-//! Must not know: wire formats, gateways.
+//! Limits on single calls are asked at once. Budgets live in the ledger, which is not here: what they need changed is
+//! handed out one change after the other, and its outcome taken back, until the call is decided.
+//! Must not know: wire formats, how the ledger is kept.
 
-use crate::call::{Call, Denial, Verdict};
-use crate::limit::{Estimate, Finding};
+use crate::call::{Call, Verdict};
+use crate::config::raw::Reserve;
+use crate::dialect::Request;
+use crate::event::Event;
+use crate::limit::{Change, Claims, Done, Estimate, Limit, Subject};
 use crate::meter::Meter;
-use crate::money::Usd;
-use crate::names::header;
-use crate::price::{Lookup, Terms};
-use crate::usage::{Bucket, Usage};
+use crate::refusal;
+use crate::time::Timestamp;
 
 impl Meter {
-    /// Asks every limit; the first that denies is the answer.
-    pub(crate) fn limit(&self, call: &mut Call) -> Verdict {
-        if self.config.limits.is_empty() {
+    /// Asks every limit on single calls, and claims what the call takes of budgets.
+    pub(crate) fn limit(&self, call: &mut Call, request: &Request<'_>) -> Verdict {
+        let limits = &self.config.limits;
+        if limits.is_empty() {
             return Verdict::Forward;
         }
-        let estimate = Estimate {
-            model: call.asked.model.as_deref(),
-            provider: Some(call.provider()),
-            attribution: &call.attribution,
-            input_tokens: call.prompt.tokens(),
-            output_tokens: call.asked.max_output_tokens,
-            cost: self.most_cost(call),
-        };
-        let findings: Vec<Finding> = self.config.limits.iter().filter_map(|limit| limit.judge(&estimate)).collect();
-        let verdict = findings.iter().find(|found| found.denies()).map_or(Verdict::Forward, |found| {
-            Verdict::Deny(Denial {
-                status: 429,
-                headers: vec![(header::SHOULD_RETRY, "false".to_owned()), (header::LIMIT, found.id.clone())],
-                body: call.route.dialect.error_body("rate_limit_error", "limit_exceeded", &found.message()),
-            })
-        });
+        let is_bounded = limits.iter().any(|limit| limit.reserve == Reserve::UpperBound);
+        let estimate = self.estimate(call, is_bounded.then_some(request));
+        let subject = subject(call);
+        let judge = |limit: &Limit| limit.judge(&subject, &estimate);
+        let (mut findings, mut denial) = (Vec::new(), None);
+        for (limit, found) in limits.iter().filter_map(|limit| Some((limit, judge(limit)?))) {
+            if found.denies() && denial.is_none() {
+                denial = Some(refusal::of_ceiling(call.route.dialect, limit, &found));
+            }
+            findings.push(found);
+        }
         call.findings = findings;
-        verdict
+        denial.map_or_else(|| self.claim(call, Some(&estimate)), Verdict::Deny)
     }
 
-    /// What the call may cost at most: its counted input at list price and all the output it allows.
-    fn most_cost(&self, call: &Call) -> Option<Usd> {
-        let lookup = Lookup {
-            provider: call.route.provider.as_deref(),
-            model: call.asked.model.as_deref()?,
-            at: call.opened,
-            terms: Terms {
-                service_tier: call.asked.service_tier.as_deref(),
-                speed: call.asked.speed.as_deref(),
-                inference_geo: call.route.region,
-                ..Terms::default()
-            },
-        };
-        let quote = self.config.prices.quote(&lookup).ok()?;
-        let mut usage = Usage::default();
-        usage.set(Bucket::InputUncached, call.prompt.tokens());
-        usage.set(Bucket::Output, call.asked.max_output_tokens?);
-        Some(quote.cost(&usage).total)
+    /// Claims what the call takes of budgets: what was estimated, or where the call could not be read, what calls like
+    /// it take.
+    pub(crate) fn claim(&self, call: &mut Call, estimate: Option<&Estimate>) -> Verdict {
+        let limits = &self.config.limits;
+        let subject = subject(call);
+        let usual = || self.estimate(call, None);
+        let amounts = estimate.copied().unwrap_or_else(usual);
+        let claims = limits.iter().enumerate().filter_map(|(index, limit)| limit.claim(index, &subject, &amounts));
+        call.claims = Claims::new(claims.collect(), limits, estimate.is_some(), call.opened);
+        Verdict::Forward
+    }
+
+    /// What is to be changed next in the ledger so that budgets admit the call or refuse it; `None` once that is
+    /// decided. `worker` tells this worker from all others.
+    #[must_use]
+    pub fn next_change<'a>(&'a self, call: &'a Call, worker: u64) -> Option<Change<'a>> {
+        call.claims.next(&self.config.limits, worker)
+    }
+
+    /// What came of that change; `None` when it could not be made.
+    pub fn take_change(&self, call: &mut Call, done: Option<&Done>) {
+        call.claims.took(done, &self.config.limits);
+    }
+
+    /// What the budgets decided, once no change is left.
+    #[must_use]
+    pub fn admitted(&self, call: &mut Call, now: Timestamp) -> Verdict {
+        let limits = &self.config.limits;
+        call.findings.extend(call.claims.findings(limits).map(|(_, finding)| finding));
+        let refused = call.claims.refusal().and_then(|refusal| Some((limits.get(refusal.index)?, refusal)));
+        refused.map_or(Verdict::Forward, |(limit, refusal)| {
+            Verdict::Deny(refusal::of_budget(call.route.dialect, limit, refusal, now))
+        })
+    }
+
+    /// The changes that keep what is held for a call from expiring while it runs; each by the number of its claim,
+    /// `None` where that holds nothing.
+    #[must_use]
+    pub fn renewal<'a>(&'a self, call: &'a Call, number: usize) -> Option<Change<'a>> {
+        call.claims.renewal(number, &self.config.limits)
+    }
+
+    /// The change that charges a budget for the call of this event, and the amount; by the number of the claim.
+    #[must_use]
+    pub fn settlement<'a>(&'a self, claims: &'a Claims, number: usize, event: &Event) -> Option<(Change<'a>, i128)> {
+        claims.settlement(number, event, &self.config.limits)
+    }
+
+    /// What came of a charge, written into the event.
+    pub fn settled(&self, claims: &Claims, number: usize, charged: i128, done: Option<&Done>, event: &mut Event) {
+        claims.settled(number, charged, done, &self.config.limits, &mut event.limits);
+    }
+}
+
+fn subject(call: &Call) -> Subject<'_> {
+    Subject {
+        model: call.asked.model.as_deref(),
+        provider: call.provider(),
+        dialect: call.route.dialect.name(),
+        attribution: &call.attribution,
     }
 }

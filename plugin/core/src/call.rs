@@ -8,7 +8,7 @@ use crate::dialect::{Request, RequestError, ResponseReader, Route, UsagePart};
 use crate::frame::Wellformedness;
 use crate::frame::reduce::{Cuts, Reduced};
 use crate::frame::withhold::Withhold;
-use crate::limit::Finding;
+use crate::limit::{Claims, Done, Finding};
 use crate::prompt::Prompt;
 use crate::time::Timestamp;
 
@@ -23,6 +23,8 @@ pub struct Call {
     pub(crate) asked: Asked,
     pub(crate) prompt: Prompt,
     pub(crate) findings: Vec<Finding>,
+    /// What it takes of budgets.
+    pub(crate) claims: Claims,
     pub(crate) status: Option<u16>,
     pub(crate) reader: Option<Box<dyn ResponseReader>>,
     pub(crate) wellformedness: Wellformedness,
@@ -137,6 +139,7 @@ impl Call {
             asked,
             prompt: Prompt::default(),
             findings: Vec::new(),
+            claims: Claims::default(),
             status: None,
             reader: None,
             wellformedness: Wellformedness::default(),
@@ -177,6 +180,35 @@ impl Call {
             passed.append(&mut withhold.end());
         }
         (passed != piece).then_some(passed)
+    }
+
+    /// What the call takes of budgets. It is charged when the call is over, so this takes it.
+    pub fn take_claims(&mut self) -> Claims {
+        std::mem::take(&mut self.claims)
+    }
+
+    /// Whether what budgets hold for this call must be renewed, since it still runs.
+    #[must_use]
+    pub fn must_renew(&self, now: Timestamp) -> bool {
+        self.claims.must_renew(now)
+    }
+
+    /// What limits tell the caller although the call goes on, as a header's value.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let warnings: Vec<_> = self.findings.iter().filter_map(Finding::warning).collect();
+        (!warnings.is_empty()).then(|| warnings.join(", "))
+    }
+
+    /// How many claims it has on budgets.
+    #[must_use]
+    pub fn claim_count(&self) -> usize {
+        self.claims.len()
+    }
+
+    /// What came of the renewal of a claim; `None` when it could not be made.
+    pub fn renewed(&mut self, number: usize, done: Option<&Done>, now: Timestamp) {
+        self.claims.renewed(number, done, now);
     }
 
     /// The call is answered in the provider's place.

@@ -93,7 +93,9 @@ impl Reading {
 
     /// Reads and counts an element, of which `cuts` were left out.
     fn count(&self, element: &Element<'_>, cuts: &[Cut], counter: &mut Counter, budget: &mut Budget) -> Counted {
-        let mut counted = Counted { is_exact: cuts.is_empty() && element.kind != Kind::Tool, ..Counted::default() };
+        let is_seen = cuts.is_empty();
+        let mut counted =
+            Counted { is_exact: is_seen && element.kind != Kind::Tool, is_whole_text: is_seen, ..Counted::default() };
         let mut cuts = cuts.iter().peekable();
         // A string that was cut is known by what is left of it.
         let mut omitted = |carried: usize| cuts.next_if(|cut| cut.kept == carried).map_or(0, |cut| cut.omitted);

@@ -17,6 +17,7 @@ mod call;
 pub mod config;
 mod counting;
 pub mod dialect;
+mod estimate;
 pub mod event;
 pub mod frame;
 pub mod head;
@@ -30,6 +31,7 @@ pub mod names;
 pub mod otlp;
 pub mod price;
 pub mod prompt;
+mod refusal;
 #[cfg(feature = "schema")]
 pub mod schema;
 mod settlement;

@@ -10,14 +10,16 @@
 //! Must not know: gateways, their callbacks, how events travel.
 
 pub use crate::call::{Body, Call, Denial, Ending, Unmetered, Verdict};
+pub use crate::limit::{Change, Claims, Done};
 
 use crate::calibration::{Learned, Lessons, Subject};
 use crate::call::Asked;
 use crate::config::Config;
 use crate::config::raw::FailureMode;
 use crate::counting::Remembered;
-use crate::event::Event;
+use crate::event::{Event, Outcome};
 use crate::head::{RequestHead, ResponseHead};
+use crate::limit::Outputs;
 use crate::metrics::{Measurement, Measurer};
 use crate::names::header;
 use crate::settlement::Settlement;
@@ -35,6 +37,8 @@ pub struct Meter {
     pub(crate) counter: Counter,
     pub(crate) memo: Memo<Remembered>,
     pub(crate) learned: Learned,
+    /// How much models usually put out.
+    pub(crate) outputs: Outputs,
     measurer: Measurer,
 }
 
@@ -45,7 +49,9 @@ impl Meter {
     #[must_use]
     pub fn new(config: Config, secret: [u64; 2]) -> Self {
         let measurer = Measurer::new(config.labels.clone(), config.max_label_values);
-        Self { config, counter: Counter::new(), memo: Memo::new(secret), learned: Learned::default(), measurer }
+        let counter = Counter::new();
+        let (memo, learned, outputs) = (Memo::new(secret), Learned::default(), Outputs::default());
+        Self { config, counter, memo, learned, outputs, measurer }
     }
 
     /// The configuration.
@@ -63,7 +69,8 @@ impl Meter {
         Some(Call { traceparent: traceparent.map(str::to_owned), ..Call::new(id, now, route, attribution) })
     }
 
-    /// The request body is there: counts the prompt and asks every limit.
+    /// The request body is there: counts the prompt and asks every limit on single calls. Budgets are asked next, through
+    /// [`Meter::next_change`].
     pub fn admit(&mut self, call: &mut Call, body: Body<'_>) -> Verdict {
         let request = match call.request_of(body) {
             Ok(request) => call.route.outrank(request),
@@ -73,7 +80,7 @@ impl Meter {
         let metadata = request.metadata.map(RawValue::get);
         self.config.sources.add_body(&mut call.attribution, request.end_user.as_deref(), metadata);
         call.prompt = self.count(call.route.dialect, &request, body.cuts());
-        match (self.limit(call), body) {
+        match (self.limit(call, &request), body) {
             (Verdict::Forward, Body::Whole(bytes)) if self.must_ask_for_usage(call) => self.ask_for_usage(call, bytes),
             (verdict, _) => verdict,
         }
@@ -128,6 +135,11 @@ impl Meter {
         let settlement = Settlement::of(&call, Some(ending), &mut self.counter);
         let event = settlement.event(&call, &self.config.prices, now);
         event.taught.iter().for_each(|observation| self.learned.observe(observation));
+        if let (Some(model), Some(tokens), Outcome::Complete) =
+            (&event.request_model, event.output_tokens, event.outcome)
+        {
+            self.outputs.learn(model, tokens);
+        }
         event
     }
 
@@ -152,7 +164,7 @@ impl Meter {
         let code = reason.to_string();
         call.unmetered = Some(reason);
         match self.config.failure_mode {
-            FailureMode::Open => Verdict::Forward,
+            FailureMode::Open => self.claim(call, None),
             FailureMode::Closed => {
                 let message = format!("{message}; this gateway only forwards calls that it can meter");
                 Verdict::Deny(Denial {

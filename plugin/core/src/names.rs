@@ -216,10 +216,14 @@ pub mod otlp {
     pub const PROPOSED_SOURCE: &str = "gen_ai.usage.cost.source";
 }
 
-/// Headers of a refusal.
+/// Headers of a refusal, and of an answer that comes with a warning.
 pub mod header {
     /// Tells the official SDKs whether to try again.
     pub const SHOULD_RETRY: &str = "x-should-retry";
     /// The limit that refused the call.
     pub const LIMIT: &str = "x-tollgate-limit";
+    /// Limits that the call is beyond without being refused.
+    pub const WARNING: &str = "x-tollgate-warning";
+    /// Seconds after which the call may be sent again.
+    pub const RETRY_AFTER: &str = "retry-after";
 }

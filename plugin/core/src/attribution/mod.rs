@@ -135,6 +135,18 @@ impl Attribution {
     pub fn trust(&self, dimension: Dimension) -> Option<Trust> {
         self.0.get(&dimension).map(|(_, trust)| *trust)
     }
+
+    /// Who calls, as far as that is no claim of the client's own: the narrowest that the gateway names, else the key
+    /// that the provider will ask for. Everybody without either is one.
+    #[must_use]
+    pub fn principal(&self) -> String {
+        let narrowest =
+            [Dimension::User, Dimension::Agent, Dimension::App, Dimension::Team, Dimension::Owner, Dimension::ApiKey];
+        let known = narrowest.into_iter().find(|dimension| self.trust(*dimension) == Some(Trust::Gateway));
+        known.map_or_else(String::new, |dimension| {
+            format!("{}={}", dimension.name(), self.get(dimension).unwrap_or_default())
+        })
+    }
 }
 
 /// An object with one member per known dimension.

@@ -2,6 +2,7 @@
 //!
 //! Must not know: gateways; where the text comes from.
 
+mod limit;
 pub mod raw;
 mod read;
 
@@ -10,12 +11,12 @@ pub use read::ConfigError;
 use crate::attribution::{Dimension, Source, Sources};
 use crate::dialect::{Dialect, Route};
 use crate::head::RequestHead;
-use crate::limit::{Ceiling, Limit, Matching, Pattern};
+use crate::limit::{Limit, Pattern};
 use crate::price::{Override, PriceBook, Rate, RateError};
 use crate::usage::{Bucket, PerBucket};
-use raw::{Decimal, FailureMode, HostChoice, Measure, RawConfig, RawLimit, RawOtlp, RawPrice, RawRoute, SharedData};
+use raw::{Decimal, FailureMode, HostChoice, RawConfig, RawOtlp, RawPrice, RawRoute, SharedData};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The configuration as used.
 #[derive(Clone, Debug)]
@@ -160,7 +161,7 @@ impl Compiler {
             max_request_bytes: usize::try_from(raw.max_request_bytes).unwrap_or(usize::MAX),
             sources: sources(&raw),
             prices: PriceBook::with_overrides(overrides),
-            limits: self.limits(&raw.limits),
+            limits: self.limits(&raw),
             labels: raw.metrics.labels.clone(),
             max_label_values: usize::try_from(raw.metrics.max_values).unwrap_or(usize::MAX),
             log_events: raw.log_events,
@@ -186,16 +187,8 @@ impl Compiler {
     }
 
     fn route(&mut self, index: usize, raw: &RawRoute) -> RouteRule {
-        let dialect = raw.dialect.as_deref().and_then(|name| {
-            let known = Dialect::ALL.into_iter().find(|dialect| dialect.name() == name);
-            if known.is_none() {
-                let names = Dialect::ALL.map(|dialect| format!("`{}`", dialect.name())).join(", ");
-                let problem = format!("unknown dialect `{name}`");
-                let path = format!("{}.dialect", self.written.item("routes", index));
-                self.error(path, problem, format!("expected one of {names}"));
-            }
-            known
-        });
+        let path = format!("{}.dialect", self.written.item("routes", index));
+        let dialect = raw.dialect.as_deref().and_then(|name| self.known_dialect(&path, name));
         if raw.host.is_none() && raw.path_prefix.is_none() {
             self.error(self.written.item("routes", index), "matches every request", "give `host` or `path_prefix`");
         }
@@ -248,64 +241,6 @@ impl Compiler {
             }
         }
     }
-
-    fn limits(&mut self, raw: &[RawLimit]) -> Vec<Limit> {
-        let mut ids = BTreeSet::new();
-        let mut limits = Vec::new();
-        for (index, limit) in raw.iter().enumerate() {
-            let item = self.written.item("limits", index);
-            if limit.id.is_empty() {
-                self.error(format!("{item}.id"), "missing", "give the limit a name");
-            } else if !ids.insert(limit.id.as_str()) {
-                let problem = format!("`{}` is already the id of another limit", limit.id);
-                self.error(format!("{item}.id"), problem, "give every limit a name of its own");
-            }
-            limits.extend(self.limit(&item, limit));
-        }
-        limits
-    }
-
-    fn limit(&mut self, item: &str, raw: &RawLimit) -> Option<Limit> {
-        let path = format!("{item}.limit");
-        let Some(Decimal(text)) = &raw.limit else {
-            self.error(path, "missing", "say how much is allowed");
-            return None;
-        };
-        let ceiling = match raw.measure {
-            Measure::InputTokens => {
-                text.parse().map(Ceiling::InputTokens).map_err(|_| "write a whole number of tokens")
-            }
-            Measure::OutputTokens => {
-                text.parse().map(Ceiling::OutputTokens).map_err(|_| "write a whole number of tokens")
-            }
-            Measure::CostUsd => crate::money::Usd::parse(text)
-                .ok()
-                .filter(|usd| *usd >= crate::money::Usd::ZERO)
-                .map(Ceiling::Cost)
-                .ok_or("write dollars as a decimal like \"0.50\""),
-        };
-        match ceiling {
-            Ok(ceiling) => Some(Limit {
-                id: raw.id.clone(),
-                matching: Matching {
-                    model: raw.matching.model.as_deref().map(Pattern::new),
-                    provider: raw.matching.provider.as_deref().map(Pattern::new),
-                    attribution: raw
-                        .matching
-                        .attribution
-                        .iter()
-                        .map(|(dimension, value)| (*dimension, Pattern::new(value)))
-                        .collect(),
-                },
-                ceiling,
-                action: raw.action,
-            }),
-            Err(hint) => {
-                self.error(path, format!("`{text}` is not an amount of {}", raw.measure.unit()), hint);
-                None
-            }
-        }
-    }
 }
 
 fn sources(raw: &RawConfig) -> Sources {
@@ -324,15 +259,6 @@ fn sources(raw: &RawConfig) -> Sources {
         dimensions.insert(*dimension, source);
     }
     Sources { dimensions, secret: raw.secret.clone() }
-}
-
-impl Measure {
-    const fn unit(self) -> &'static str {
-        match self {
-            Self::InputTokens | Self::OutputTokens => "tokens",
-            Self::CostUsd => "dollars",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,12 @@
 //! Invariants: unknown fields are errors everywhere; every field has a default, so `{}` is valid and useful.
 //! Must not know: what the values mean; [`Config`](super::Config) decides.
 
+mod limit;
+
+pub use limit::{
+    Action, Debt, KeyPart, Measure, OnMissing, Per, RawLimit, RawMatch, RawThreshold, Refill, Reserve, Unbounded,
+};
+
 use crate::attribution::Dimension;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -24,7 +30,7 @@ pub struct RawConfig {
     pub failure_mode: FailureMode,
     /// Request bodies above this many bytes are not read; such a call is metered from its response alone.
     pub max_request_bytes: u64,
-    /// Whether the workers of a gateway share running totals of tasks: `auto` where that is sure to work (Envoy),
+    /// Whether the workers of a gateway share budgets and running totals of tasks: `auto` where that is sure to work (Envoy),
     /// `on` also on Kong (only with `nginx_wasm_shm_kv` set, else requests fail), `off` nowhere.
     pub shared_data: SharedData,
     /// Ask OpenAI, Azure and xAI for the usage of Chat Completions and Completions streams where the client does not
@@ -223,75 +229,6 @@ pub struct RawPrice {
     pub reasoning_per_million: Option<Decimal>,
     /// Dollars per thousand requests.
     pub requests_per_thousand: Option<Decimal>,
-}
-
-/// A limit on what one call may consume.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
-pub struct RawLimit {
-    /// The name that events, metrics and refusals give.
-    pub id: String,
-    /// Only calls whose values match; `*` at the end matches any rest. All calls when empty.
-    #[serde(rename = "match")]
-    pub matching: RawMatch,
-    /// What is measured.
-    pub measure: Measure,
-    /// Over what it is measured.
-    pub per: Per,
-    /// The most that is allowed: tokens, or dollars as a decimal string.
-    pub limit: Option<Decimal>,
-    /// What happens beyond it.
-    pub action: Action,
-}
-
-/// Which calls a limit applies to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
-pub struct RawMatch {
-    /// The requested model.
-    pub model: Option<String>,
-    /// The provider, by its OpenTelemetry name.
-    pub provider: Option<String>,
-    /// Values of dimensions.
-    pub attribution: BTreeMap<Dimension, String>,
-}
-
-/// What a limit measures.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Measure {
-    /// Input tokens, as counted before forwarding.
-    #[default]
-    InputTokens,
-    /// The most output tokens the request allows.
-    OutputTokens,
-    /// Dollars: the counted input and the most output the request allows, at list price.
-    CostUsd,
-}
-
-/// Over what a limit measures.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Per {
-    /// Each call on its own.
-    #[default]
-    Call,
-}
-
-/// What happens to a call beyond a limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    /// Nothing; event and metric say what would have been refused.
-    Observe,
-    /// The call is refused.
-    #[default]
-    Deny,
 }
 
 /// What metrics are labelled with.

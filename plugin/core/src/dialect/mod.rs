@@ -16,6 +16,7 @@ mod gemini;
 mod gemini_interactions;
 mod google;
 mod include_usage;
+mod limits;
 mod medium;
 mod nested;
 mod object;
@@ -68,6 +69,26 @@ impl ToolText {
             // OpenAI's imitators put the declaration itself before the model.
             Self::Json => Cow::Borrowed(object::member(tool.get(), "function").unwrap_or(tool).get()),
         }
+    }
+}
+
+/// The most searches that a tool's definition lets the provider run and bill: none for tools that the caller runs,
+/// `None` where the definition sets no bound (`max_uses`).
+#[must_use]
+pub fn searches_of(tool: &Element<'_>) -> Option<u64> {
+    let definition = tool.raw.get();
+    let is_search = |kind: &str| kind.starts_with("web_search") || kind.starts_with("google_search");
+    let kind = object::member(definition, "type").and_then(object::string);
+    // Google names a tool of its own by a member: `{"google_search": {}}`.
+    let is_googles = || {
+        ["google_search", "googleSearch", "google_search_retrieval"]
+            .iter()
+            .any(|name| object::member(definition, name).is_some())
+    };
+    match kind.as_deref() {
+        Some(kind) if !is_search(kind) => Some(0),
+        None if !is_googles() => Some(0),
+        _ => object::count(object::member(definition, "max_uses")?),
     }
 }
 
@@ -292,12 +313,12 @@ impl Dialect {
                 serde_json::json!({"type": "error", "error": {"type": kind, "message": message}})
             }
             Self::BedrockConverse | Self::BedrockInvoke => {
-                let kind = if kind == "rate_limit_error" { "ThrottlingException" } else { "ValidationException" };
-                serde_json::json!({"__type": kind, "message": message})
+                serde_json::json!({"__type": amazon_error(kind), "message": message})
             }
             Self::Gemini | Self::GeminiEmbeddings | Self::GeminiInteractions => {
                 let (status, name) = match kind {
                     "rate_limit_error" => (429, "RESOURCE_EXHAUSTED"),
+                    "billing_error" => (402, "RESOURCE_EXHAUSTED"),
                     "api_error" => (500, "INTERNAL"),
                     _ => (400, "INVALID_ARGUMENT"),
                 };
@@ -328,5 +349,15 @@ impl Dialect {
                 Reader::<embeddings::Response>::boxed()
             }
         }
+    }
+}
+
+/// Amazon's name for an error.
+fn amazon_error(kind: &str) -> &'static str {
+    match kind {
+        "rate_limit_error" => "ThrottlingException",
+        "billing_error" => "ServiceQuotaExceededException",
+        "api_error" => "ServiceUnavailableException",
+        _ => "ValidationException",
     }
 }

@@ -1,16 +1,33 @@
-//! Limits: which apply to a call, and what they decide.
+//! Limits: which apply to a call, what it claims of each, and what they decide.
 //!
-//! Here are ceilings on a single call, judged from its estimate before it is forwarded.
-//! Invariants: pure; what cannot be estimated (no price, no output cap) never passes a `deny` limit unnoticed: the
-//! limit is reported as unknown.
+//! ```text
+//! estimate -> claim per limit -> account in the ledger -> finding -> forward or refuse
+//! event    -> charge per claim -> account in the ledger -> finding
+//! ```
+//! A limit on single calls is judged from the call's estimate alone. A budget is an [`Account`] per key: an amount is
+//! held before the call is forwarded and charged when it is over.
+//! Invariants: pure; what cannot be estimated (no price, no output cap) never passes a `deny` limit unnoticed: it is
+//! `unbounded`.
 //! Must not know: wire formats, gateways, where amounts come from.
 #![deny(clippy::arithmetic_side_effects)]
 
-use crate::attribution::{Attribution, Dimension};
-use crate::config::raw::Action;
-use crate::money::Usd;
+mod account;
+mod amount;
+mod claim;
+mod learned;
+mod window;
+
+pub use account::{Account, Balance, HoldId, Reserved, THRESHOLDS_MAX, Terms};
+pub use amount::{Consumption, Estimate, Gauge, WEIGHT_ONE, thousandths};
+pub use claim::{Change, Claim, Claims, Done, Refusal};
+pub use learned::Outputs;
+pub use window::{Span, Window, Zone};
+
+use crate::attribution::{Attribution, Dimension, Trust};
+use crate::config::raw::{Action, FailureMode, KeyPart, OnMissing, Reserve, Unbounded};
+use crate::ledger::Key;
 use serde::Serialize;
-use std::fmt;
+use std::collections::BTreeMap;
 
 /// A value to compare with: exact, or with `*` at one end, matching any rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,66 +74,92 @@ pub struct Matching {
     pub model: Option<Pattern>,
     /// The provider.
     pub provider: Option<Pattern>,
+    /// The wire format.
+    pub dialect: Option<Pattern>,
     /// Values of dimensions.
     pub attribution: Vec<(Dimension, Pattern)>,
 }
 
-/// The most a call may consume.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ceiling {
-    /// Counted input tokens.
-    InputTokens(u64),
-    /// The most output tokens the request allows.
-    OutputTokens(u64),
-    /// The counted input and the most output, at list price.
-    Cost(Usd),
+/// What limits see of a call, beside amounts.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The model asked for.
+    pub model: Option<&'a str>,
+    /// The provider.
+    pub provider: &'a str,
+    /// The wire format.
+    pub dialect: &'a str,
+    /// Whom it belongs to.
+    pub attribution: &'a Attribution,
 }
 
-/// A limit on single calls.
+/// What happens beyond a part of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Threshold {
+    /// Per cent of the limit.
+    pub percent: u32,
+    /// What happens.
+    pub action: Action,
+}
+
+/// A limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limit {
     /// Its name.
     pub id: String,
     /// The calls it applies to.
     pub matching: Matching,
+    /// What it measures.
+    pub gauge: Gauge,
     /// The most it allows.
-    pub ceiling: Ceiling,
-    /// What happens beyond it.
-    pub action: Action,
+    pub allowed: i128,
+    /// What it does beyond it, and before: in ascending order, the limit itself as 100 per cent.
+    pub thresholds: Vec<Threshold>,
+    /// What happens to a call without a bound.
+    pub unbounded: Unbounded,
+    /// Which of a call's amounts counts before it is over.
+    pub reserve: Reserve,
+    /// The status of a refusal.
+    pub status: u16,
+    /// What calls share; `None` for a limit on each call by itself.
+    pub budget: Option<Budget>,
 }
 
-/// What is known of a call before it is forwarded.
-#[derive(Clone, Copy, Debug)]
-pub struct Estimate<'a> {
-    /// The model asked for.
-    pub model: Option<&'a str>,
-    /// The provider.
-    pub provider: Option<&'a str>,
-    /// Who it belongs to.
-    pub attribution: &'a Attribution,
-    /// Counted input tokens.
-    pub input_tokens: u64,
-    /// The most output tokens it may produce, all choices together; `None` where it sets no bound.
-    pub output_tokens: Option<u64>,
-    /// The most it may cost; `None` without a price or a bound.
-    pub cost: Option<Usd>,
+/// What makes a limit one on several calls together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Counting begins anew with another.
+    pub version: u32,
+    /// Calls with the same values share an account.
+    pub key: Vec<KeyPart>,
+    /// What becomes of a call without one of the values.
+    pub on_missing: OnMissing,
+    /// What the accounts go by.
+    pub terms: Terms,
+    /// What happens when an account cannot be read or written.
+    pub failure_mode: FailureMode,
 }
 
 /// How a limit stands to a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// Within the limit.
+    #[default]
     Within,
     /// Beyond it.
     Exceeded,
     /// The call sets no bound that could be compared.
     Unbounded,
+    /// The call lacks a value of the limit's key.
+    Unattributed,
+    /// What was spent could not be read or written.
+    Unknown,
 }
 
 /// What one limit says of a call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Finding {
     /// The limit.
@@ -125,102 +168,205 @@ pub struct Finding {
     pub standing: Standing,
     /// What it does about it.
     pub action: Action,
-    /// The measured amount, where known.
+    /// The highest threshold that the call is beyond, in per cent of the limit.
+    pub beyond_percent: Option<u32>,
+    /// The measured amount, where known: what is set aside for the call, or would have to be.
     pub amount: Option<String>,
-    /// The limit's amount.
+    /// The limit's amount, with what was granted for a time.
     pub limit: String,
+    /// Of a limit on several calls: whose amount it is. A value that the call lacks is empty.
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, String>"))]
+    pub key: BTreeMap<&'static str, String>,
+    /// What the call was charged when it was over.
+    pub charged: Option<String>,
+    /// What is spent, this call included once it is over.
+    pub spent: Option<String>,
+    /// What is set aside for calls that run.
+    pub held: Option<String>,
+    /// What is left.
+    pub remaining: Option<String>,
+    /// When the next window begins, or all has flowed back.
+    pub resets_at: Option<String>,
+    /// When all of it will be spent at the rate so far, where that is before it resets.
+    pub exhausted_at: Option<String>,
+    /// The thresholds that this call crossed, in per cent.
+    pub crossed: Vec<u32>,
 }
 
 impl Finding {
-    /// What a refused caller is told.
-    #[must_use]
-    pub fn message(&self) -> String {
-        match &self.amount {
-            Some(amount) => format!("this call needs {amount}, limit `{}` allows {}", self.id, self.limit),
-            None => format!(
-                "limit `{}` allows {}, but this call sets no bound to compare with; set a maximum of output tokens \
-                 and use a model with a known price",
-                self.id, self.limit
-            ),
-        }
-    }
-
     /// The call is to be refused.
     #[must_use]
     pub fn denies(&self) -> bool {
         self.standing != Standing::Within && self.action == Action::Deny
     }
+
+    /// What the caller is to be told although the call goes on.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let percent = self.beyond_percent.filter(|_| self.action == Action::Warn)?;
+        Some(format!("limit {} is beyond {percent} %", self.id))
+    }
 }
 
 impl Matching {
-    fn matches(&self, call: &Estimate<'_>) -> bool {
+    fn matches(&self, call: &Subject<'_>) -> bool {
         let is = |pattern: &Pattern, value: Option<&str>| value.is_some_and(|value| pattern.matches(value));
         self.model.as_ref().is_none_or(|pattern| is(pattern, call.model))
-            && self.provider.as_ref().is_none_or(|pattern| is(pattern, call.provider))
+            && self.provider.as_ref().is_none_or(|pattern| pattern.matches(call.provider))
+            && self.dialect.as_ref().is_none_or(|pattern| pattern.matches(call.dialect))
             && self.attribution.iter().all(|(dimension, pattern)| is(pattern, call.attribution.get(*dimension)))
     }
 }
 
-impl Limit {
-    /// What this limit says of a call; `None` where it does not apply.
-    #[must_use]
-    pub fn judge(&self, call: &Estimate<'_>) -> Option<Finding> {
-        if !self.matching.matches(call) {
-            return None;
+impl Subject<'_> {
+    fn value(&self, part: KeyPart) -> Option<&str> {
+        match part {
+            KeyPart::Model => self.model,
+            KeyPart::Provider => Some(self.provider),
+            KeyPart::Of(dimension) => self.attribution.get(dimension),
         }
-        let (standing, amount, limit) = match self.ceiling {
-            Ceiling::InputTokens(limit) => compare(Some(call.input_tokens), limit),
-            Ceiling::OutputTokens(limit) => compare(call.output_tokens, limit),
-            Ceiling::Cost(limit) => compare(call.cost, limit),
-        };
-        Some(Finding { id: self.id.clone(), standing, action: self.action, amount, limit })
     }
 }
 
-fn compare<T: PartialOrd + fmt::Display>(amount: Option<T>, limit: T) -> (Standing, Option<String>, String) {
-    let standing = match &amount {
-        None => Standing::Unbounded,
-        Some(amount) if *amount > limit => Standing::Exceeded,
-        Some(_) => Standing::Within,
-    };
-    (standing, amount.map(|amount| amount.to_string()), limit.to_string())
+impl Limit {
+    /// What a limit on single calls says of one; `None` where it does not apply.
+    #[must_use]
+    pub fn judge(&self, call: &Subject<'_>, estimate: &Estimate) -> Option<Finding> {
+        if self.budget.is_some() || !self.matching.matches(call) {
+            return None;
+        }
+        let amount = match self.reserve {
+            Reserve::Expected => self.gauge.stated(estimate),
+            Reserve::UpperBound => self.gauge.estimated(estimate, Reserve::UpperBound),
+        };
+        let beyond = self
+            .thresholds
+            .iter()
+            .rev()
+            .find(|threshold| amount.is_some_and(|amount| amount > account::part(self.allowed, threshold.percent)));
+        let (standing, action) = match (amount, beyond) {
+            (None, _) if self.unbounded == Unbounded::Allow => (Standing::Unbounded, Action::Observe),
+            (None, _) => (Standing::Unbounded, self.action()),
+            (_, Some(Threshold { percent, action })) if *percent >= 100 => (Standing::Exceeded, *action),
+            (_, Some(Threshold { action, .. })) => (Standing::Within, *action),
+            (_, None) => (Standing::Within, self.action()),
+        };
+        Some(Finding {
+            id: self.id.clone(),
+            standing,
+            action,
+            beyond_percent: beyond.map(|threshold| threshold.percent),
+            amount: amount.map(|amount| self.gauge.show(amount)),
+            limit: self.gauge.show(self.allowed),
+            ..Finding::default()
+        })
+    }
+
+    /// What it does once it is spent.
+    #[must_use]
+    pub fn action(&self) -> Action {
+        self.thresholds.iter().find(|threshold| threshold.percent == 100).map_or(Action::Observe, |limit| limit.action)
+    }
+
+    /// The part of it beyond which calls are refused.
+    #[must_use]
+    pub fn deny_percent(&self) -> Option<u32> {
+        self.thresholds.iter().find(|threshold| threshold.action == Action::Deny).map(|threshold| threshold.percent)
+    }
+
+    /// What a call claims of a budget; `None` where it does not apply.
+    #[must_use]
+    pub fn claim(&self, index: usize, call: &Subject<'_>, estimate: &Estimate) -> Option<Claim> {
+        let budget = self.budget.as_ref().filter(|_| self.matching.matches(call))?;
+        let mut parts = vec![self.id.clone(), budget.version.to_string()];
+        let mut key = BTreeMap::new();
+        let mut is_whole = true;
+        // Whose it is, where somebody is named; everybody's is nobody's own.
+        let mut is_own = !budget.key.is_empty();
+        for part in &budget.key {
+            let value = call.value(*part);
+            is_whole &= value.is_some();
+            if let KeyPart::Of(dimension) = part {
+                if matches!(dimension, Dimension::Session | Dimension::Task) {
+                    // Clients name them as they like: another caller's of the same name is another one.
+                    let principal = call.attribution.principal();
+                    is_own &= !principal.is_empty();
+                    parts.push(principal);
+                } else {
+                    is_own &= call.attribution.trust(*dimension) == Some(Trust::Gateway);
+                }
+            }
+            // A missing value is not an empty one.
+            parts.push(value.map_or_else(String::new, |value| format!("={value}")));
+            key.insert(part.name(), value.unwrap_or_default().to_owned());
+        }
+        let amount = self.gauge.estimated(estimate, self.reserve);
+        let held = amount.or_else(|| self.gauge.estimated(estimate, Reserve::Expected)).unwrap_or(0);
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let account = Key::new(&parts);
+        let lacks_value = !is_whole && budget.on_missing == OnMissing::Deny;
+        Some(Claim::new(index, account, key, is_own, lacks_value, amount, held))
+    }
+}
+
+impl Budget {
+    /// Whether calls in flight are all that is measured.
+    #[must_use]
+    pub fn is_in_flight(&self) -> bool {
+        self.terms.window == Window::InFlight
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::raw::Measure;
+    use crate::money::Usd;
+    use crate::usage::PerBucket;
 
-    fn standing(ceiling: Ceiling, matching: Matching) -> Option<Standing> {
+    fn ceiling(measure: Measure, allowed: i128, matching: Matching) -> Limit {
+        Limit {
+            id: "l".to_owned(),
+            matching,
+            gauge: Gauge { measure, weights: PerBucket::from_fn(|_| WEIGHT_ONE) },
+            allowed,
+            thresholds: vec![Threshold { percent: 100, action: Action::Deny }],
+            unbounded: Unbounded::Deny,
+            reserve: Reserve::Expected,
+            status: 429,
+            budget: None,
+        }
+    }
+
+    fn standing(measure: Measure, allowed: i128, matching: Matching) -> Option<Standing> {
         let attribution = Attribution::default();
-        let call = Estimate {
-            model: Some("gpt-4o"),
-            provider: None,
-            attribution: &attribution,
-            input_tokens: 100,
-            output_tokens: None,
-            cost: Some(Usd::from_femto(5)),
-        };
-        Limit { id: "l".to_owned(), matching, ceiling, action: Action::Deny }.judge(&call).map(|found| found.standing)
+        let call =
+            Subject { model: Some("gpt-4o"), provider: "anthropic", dialect: "openai_chat", attribution: &attribution };
+        let stated = Consumption { input: Some(100), output: None, cost: Some(Usd::from_femto(5)) };
+        let estimate = Estimate { stated, ..Estimate::default() };
+        ceiling(measure, allowed, matching).judge(&call, &estimate).map(|found| found.standing)
     }
 
     #[test]
     fn a_limit_allows_its_own_amount_and_nothing_beyond() {
-        assert_eq!(standing(Ceiling::InputTokens(100), Matching::default()), Some(Standing::Within));
-        assert_eq!(standing(Ceiling::InputTokens(99), Matching::default()), Some(Standing::Exceeded));
-        assert_eq!(standing(Ceiling::Cost(Usd::from_femto(4)), Matching::default()), Some(Standing::Exceeded));
+        assert_eq!(standing(Measure::InputTokens, 100, Matching::default()), Some(Standing::Within));
+        assert_eq!(standing(Measure::InputTokens, 99, Matching::default()), Some(Standing::Exceeded));
+        assert_eq!(standing(Measure::CostUsd, 4, Matching::default()), Some(Standing::Exceeded));
     }
 
     #[test]
     fn what_sets_no_bound_is_unbounded_rather_than_within() {
-        assert_eq!(standing(Ceiling::OutputTokens(10), Matching::default()), Some(Standing::Unbounded));
+        assert_eq!(standing(Measure::OutputTokens, 10, Matching::default()), Some(Standing::Unbounded));
     }
 
     #[test]
     fn a_limit_applies_only_where_it_matches() {
         let matching = |pattern| Matching { model: Some(Pattern::new(pattern)), ..Matching::default() };
-        assert_eq!(standing(Ceiling::InputTokens(1), matching("GPT-4*")), Some(Standing::Exceeded));
-        assert_eq!(standing(Ceiling::InputTokens(1), matching("gpt-4")), None);
+        assert_eq!(standing(Measure::InputTokens, 1, matching("GPT-4*")), Some(Standing::Exceeded));
+        assert_eq!(standing(Measure::InputTokens, 1, matching("gpt-4")), None);
         let provider = Matching { provider: Some(Pattern::new("openai")), ..Matching::default() };
-        assert_eq!(standing(Ceiling::InputTokens(1), provider), None);
+        assert_eq!(standing(Measure::InputTokens, 1, provider), None);
+        let dialect = Matching { dialect: Some(Pattern::new("openai_chat")), ..Matching::default() };
+        assert_eq!(standing(Measure::InputTokens, 1, dialect), Some(Standing::Exceeded));
     }
 }

@@ -1,0 +1,154 @@
+//! Budgets in the gateways: calls of all workers together stay within them, whatever ends a call.
+
+use serde_json::Value;
+use tollgate_core::names::{header, metric};
+use tollgate_host::gateway::{Gateway, Outcome, Profile, Settings};
+use tollgate_host::replay;
+use tollgate_host::standin::Dialect;
+
+use super::support::{Exchange, event, events_logged, has_metrics, metric, one, start};
+
+/// Two workers that share what they can.
+fn gateway(profile: Profile, limit: &str) -> Gateway {
+    let sharing = if profile == Profile::Kong { r#""shared_data": "on","# } else { "" };
+    let settings = replay::settings(profile, &format!(r#"{{{sharing} "limits": [{limit}]}}"#));
+    start(Settings { workers: 2, ..settings })
+}
+
+/// A whole call in a worker, with a header.
+fn call(gateway: &Gateway, worker: usize, exchange: &Exchange, (name, value): (&str, &str)) -> Outcome {
+    let stream = gateway.worker(worker).open(exchange.request_head().header(name, value));
+    stream.request_body(&exchange.request, true);
+    if stream.outcome().local_reply.is_some() {
+        return stream.finish();
+    }
+    stream.respond(exchange.response_head()).response_body(&exchange.response, true);
+    stream.finish()
+}
+
+const KEY: (&str, &str) = ("authorization", "Bearer sk-one");
+
+#[test]
+fn workers_share_a_budget_and_a_denied_call_holds_nothing_of_it() {
+    let exchange = one(Dialect::OpenAiChat, false);
+    for profile in [Profile::Envoy, Profile::Kong] {
+        let gateway =
+            gateway(profile, r#"{"id": "five", "measure": "requests", "per": "day", "key": ["api_key"], "limit": 5}"#);
+        let statuses: Vec<u32> = (0..8).map(|number| call(&gateway, number % 2, exchange, KEY).status()).collect();
+        assert_eq!(statuses, [200, 200, 200, 200, 200, 429, 429, 429], "{profile:?}");
+        let other = call(&gateway, 0, exchange, ("authorization", "Bearer sk-two"));
+        assert_eq!(other.status(), 200, "another key has its own");
+        assert_eq!(metric(&gateway, metric::LIMITED, &[("limit", "five"), ("action", "deny")]), Some(3));
+    }
+}
+
+#[test]
+fn each_worker_has_its_own_where_a_gateway_shares_nothing() {
+    let exchange = one(Dialect::OpenAiChat, false);
+    let gateway = gateway(Profile::Apisix, r#"{"id": "two", "measure": "requests", "per": "day", "limit": 2}"#);
+    let statuses: Vec<u32> = (0..6).map(|number| call(&gateway, number % 2, exchange, KEY).status()).collect();
+    assert_eq!(statuses, [200, 200, 200, 200, 429, 429]);
+}
+
+#[test]
+fn the_event_says_what_the_call_was_charged_and_how_the_budget_stands() {
+    let exchange = one(Dialect::Anthropic, true);
+    for profile in Profile::ALL {
+        let gateway = gateway(
+            profile,
+            r#"{"id": "day", "measure": "cost_usd", "per": "day", "key": ["api_key"], "limit": "1.00"}"#,
+        );
+        let first = event(profile, &call(&gateway, 0, exchange, KEY));
+        let second = event(profile, &call(&gateway, 0, exchange, KEY));
+        assert_eq!(first["limits"][0]["charged"], first["cost_usd"], "{profile:?} {first:#}");
+        assert_eq!(first["limits"][0]["spent"], first["cost_usd"], "{profile:?}");
+        let nano = |usd: &Value| usd.as_str().unwrap().parse::<f64>().unwrap() * 1e9;
+        assert!((nano(&second["limits"][0]["spent"]) - 2.0 * nano(&first["cost_usd"])).abs() < 1.0);
+        assert_eq!(second["limits"][0]["held"], "0");
+        assert_eq!(second["limits"][0]["standing"], "within");
+    }
+}
+
+#[test]
+fn whatever_ends_a_call_lets_go_of_what_was_held_for_it() {
+    let exchange = one(Dialect::OpenAiChat, true);
+    for profile in Profile::ALL {
+        let gateway = gateway(profile, r#"{"id": "one-at-a-time", "measure": "concurrency", "limit": 1}"#);
+        let open = |gateway: &Gateway| {
+            let stream = gateway.worker(0).open(exchange.request_head());
+            stream.request_body(&exchange.request, true);
+            stream
+        };
+        let gone = open(&gateway);
+        assert_eq!(open(&gateway).finish().status(), 429, "{profile:?}: one is in flight");
+        gone.client_gone();
+        drop(gone.finish());
+        let broken = open(&gateway);
+        broken.respond(exchange.response_head()).response_body(&exchange.response[..40], false).upstream_reset();
+        drop(broken.finish());
+        assert_eq!(call(&gateway, 0, exchange, KEY).status(), 200, "{profile:?}");
+        assert_eq!(call(&gateway, 0, exchange, KEY).status(), 200, "{profile:?}");
+    }
+}
+
+#[test]
+fn a_call_that_one_budget_refuses_leaves_the_others_as_they_were() {
+    let limits = r#"{"id": "a", "measure": "requests", "per": "day", "limit": 9},
+        {"id": "b", "measure": "requests", "per": "day", "limit": 1},
+        {"id": "c", "measure": "concurrency", "limit": 9}"#;
+    let exchange = one(Dialect::OpenAiChat, false);
+    for profile in Profile::ALL {
+        let gateway = gateway(profile, limits);
+        assert_eq!(call(&gateway, 0, exchange, KEY).status(), 200);
+        let refused = event(profile, &call(&gateway, 0, exchange, KEY));
+        assert_eq!(
+            (&refused["outcome"], &refused["limits"][1]["action"]),
+            (&Value::from("denied"), &Value::from("deny"))
+        );
+        let gateway_with_room = event(profile, &call(&gateway, 0, exchange, KEY));
+        assert_eq!(gateway_with_room["limits"][1]["spent"], "1", "{gateway_with_room:#}");
+        assert_eq!(gateway_with_room["limits"][1]["held"], "0");
+        if has_metrics(profile) {
+            assert_eq!(metric(&gateway, metric::LIMITED, &[("limit", "a")]), None);
+        }
+    }
+}
+
+#[test]
+fn a_refusal_says_which_budget_and_when_it_resets() {
+    let exchange = one(Dialect::Anthropic, false);
+    for profile in Profile::ALL {
+        let gateway = gateway(
+            profile,
+            r#"{"id": "calls", "measure": "requests", "per": "minute", "key": ["api_key"], "limit": 1}"#,
+        );
+        call(&gateway, 0, exchange, KEY);
+        let refused = call(&gateway, 0, exchange, KEY);
+        let reply = refused.local_reply.clone().unwrap();
+        // Every gateway of the harness starts with a minute.
+        assert_eq!(reply.headers.text(header::RETRY_AFTER).as_deref(), Some("60"), "{profile:?}");
+        assert_eq!(reply.headers.text(header::SHOULD_RETRY), None);
+        assert_eq!(reply.headers.text(header::LIMIT).as_deref(), Some("calls"));
+        assert_eq!(reply.headers.text("anthropic-ratelimit-requests-remaining").as_deref(), Some("0"));
+        let body: Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(body["error"]["type"], "rate_limit_error");
+        let message = body["error"]["message"].as_str().unwrap();
+        assert!(message.contains("limit `calls` is spent") && message.contains("1 of 1 calls"), "{message}");
+        assert_eq!(events_logged(&gateway), 2);
+    }
+}
+
+#[test]
+fn a_call_beyond_a_threshold_that_warns_carries_the_warning_on_its_answer() {
+    let exchange = one(Dialect::OpenAiChat, false);
+    let limit = r#"{"id": "calls", "measure": "requests", "per": "day", "limit": 2,
+        "thresholds": [{"at_percent": 50, "action": "warn"}]}"#;
+    for profile in Profile::ALL {
+        let gateway = gateway(profile, limit);
+        let warning = |outcome: Outcome| outcome.downstream.and_then(|answer| answer.headers.text(header::WARNING));
+        assert_eq!(warning(call(&gateway, 0, exchange, KEY)), None, "{profile:?}");
+        let second = warning(call(&gateway, 0, exchange, KEY));
+        assert_eq!(second.as_deref(), Some("limit calls is beyond 50 %"), "{profile:?}");
+        assert_eq!(call(&gateway, 0, exchange, KEY).status(), 429);
+    }
+}

@@ -1,0 +1,239 @@
+//! Limits, from as written to as used.
+//!
+//! Must not know: how limits decide.
+
+use super::Compiler;
+use super::raw::{Decimal, KeyPart, Measure, Per, RawConfig, RawLimit, RawMatch, RawThreshold, Refill};
+use crate::attribution::Dimension;
+use crate::dialect::Dialect;
+use crate::limit::{
+    Budget, Gauge, Limit, Matching, Pattern, Span, THRESHOLDS_MAX, Terms, Threshold, WEIGHT_ONE, Window, Zone,
+    thousandths,
+};
+use crate::usage::{Bucket, PerBucket};
+use std::collections::BTreeSet;
+
+const HOUR_MS: u64 = 60 * 60 * 1_000;
+
+/// Ids go into headers and metrics, which take no other letters.
+fn is_name(id: &str) -> bool {
+    let is_letter = |letter: u8| letter.is_ascii_alphanumeric() || b"._-/".contains(&letter);
+    id.len() <= 64 && id.bytes().all(is_letter)
+}
+
+impl Compiler {
+    pub(super) fn limits(&mut self, raw: &RawConfig) -> Vec<Limit> {
+        let mut ids = BTreeSet::new();
+        let mut limits = Vec::new();
+        for (index, limit) in raw.limits.iter().enumerate() {
+            let item = self.written.item("limits", index);
+            if limit.id.is_empty() {
+                self.error(format!("{item}.id"), "missing", "give the limit a name");
+            } else if !is_name(&limit.id) {
+                let problem = format!("`{}` is no name", limit.id);
+                self.error(format!("{item}.id"), problem, "use at most 64 letters, digits, `.`, `_`, `-` and `/`");
+            } else if !ids.insert(limit.id.as_str()) {
+                let problem = format!("`{}` is already the id of another limit", limit.id);
+                self.error(format!("{item}.id"), problem, "give every limit a name of its own");
+            }
+            limits.extend(self.limit(&item, limit, raw));
+        }
+        limits
+    }
+
+    fn limit(&mut self, item: &str, raw: &RawLimit, config: &RawConfig) -> Option<Limit> {
+        if !matches!(raw.status, 429 | 402) {
+            self.error(
+                format!("{item}.status"),
+                format!("{} is no status of a refusal", raw.status),
+                "give 429 or 402",
+            );
+        }
+        let gauge = Gauge { measure: raw.measure, weights: self.weights(item, raw) };
+        let matching = self.matching(item, &raw.matching);
+        let thresholds = self.thresholds(item, raw);
+        let window = self.window(item, raw);
+        let allowed = self.amount(&format!("{item}.limit"), raw, raw.limit.as_ref());
+        let Some(allowed) = allowed else {
+            if raw.limit.is_none() {
+                self.error(format!("{item}.limit"), "missing", "say how much is allowed");
+            }
+            return None;
+        };
+        let burst = self.amount(&format!("{item}.burst"), raw, raw.burst.as_ref()).unwrap_or(allowed);
+        let budget = window.map(|window| {
+            let mut key = raw.key.clone();
+            key.extend(match raw.per {
+                Per::Session => Some(KeyPart::Of(Dimension::Session)),
+                Per::Task => Some(KeyPart::Of(Dimension::Task)),
+                _ => None,
+            });
+            key.sort();
+            key.dedup();
+            let part = |threshold: &Threshold| allowed.saturating_mul(i128::from(threshold.percent)).checked_div(100);
+            Budget {
+                version: raw.version,
+                key,
+                on_missing: raw.on_missing,
+                terms: Terms {
+                    window,
+                    allowed,
+                    burst,
+                    debt: raw.debt,
+                    thresholds: thresholds.iter().filter_map(part).collect(),
+                },
+                failure_mode: raw.failure_mode.unwrap_or(config.failure_mode),
+            }
+        });
+        Some(Limit {
+            id: raw.id.clone(),
+            matching,
+            gauge,
+            allowed,
+            thresholds,
+            unbounded: raw.unbounded,
+            reserve: raw.reserve,
+            status: raw.status,
+            budget,
+        })
+    }
+
+    fn amount(&mut self, path: &str, raw: &RawLimit, written: Option<&Decimal>) -> Option<i128> {
+        let Decimal(text) = written?;
+        let amount = Gauge::parse(raw.measure, text);
+        if amount.is_none() {
+            let hint = match raw.measure {
+                Measure::CostUsd => "write dollars as a decimal like \"0.50\"",
+                Measure::WeightedTokens => "write tokens with at most three decimals",
+                Measure::Requests | Measure::Steps | Measure::Concurrency => "write a whole number of calls",
+                _ => "write a whole number of tokens",
+            };
+            self.error(path.to_owned(), format!("`{text}` is not an amount of {}", raw.measure.unit()), hint);
+        }
+        amount
+    }
+
+    fn matching(&mut self, item: &str, raw: &RawMatch) -> Matching {
+        if let Some(dialect) = &raw.dialect
+            && !dialect.contains('*')
+        {
+            self.known_dialect(&format!("{item}.match.dialect"), dialect);
+        }
+        let pattern = |text: &String| Pattern::new(text);
+        Matching {
+            model: raw.model.as_ref().map(pattern),
+            provider: raw.provider.as_ref().map(pattern),
+            dialect: raw.dialect.as_ref().map(pattern),
+            attribution: raw.attribution.iter().map(|(dimension, value)| (*dimension, Pattern::new(value))).collect(),
+        }
+    }
+
+    /// The dialect of this name.
+    pub(super) fn known_dialect(&mut self, path: &str, name: &str) -> Option<Dialect> {
+        let known = Dialect::ALL.into_iter().find(|dialect| dialect.name() == name);
+        if known.is_none() {
+            let names = Dialect::ALL.map(|dialect| format!("`{}`", dialect.name())).join(", ");
+            self.error(path.to_owned(), format!("unknown dialect `{name}`"), format!("expected one of {names}"));
+        }
+        known
+    }
+
+    fn thresholds(&mut self, item: &str, raw: &RawLimit) -> Vec<Threshold> {
+        let mut thresholds = vec![Threshold { percent: 100, action: raw.action }];
+        for (index, RawThreshold { at_percent, action }) in raw.thresholds.iter().enumerate() {
+            let path = format!("{item}.thresholds[{index}].at_percent");
+            match at_percent {
+                0 => self.error(path, "0 is always reached", "give the per cent of the limit beyond which it happens"),
+                100 => self.error(path, "100 is the limit itself", "say in `action` what happens there"),
+                _ => thresholds.push(Threshold { percent: *at_percent, action: *action }),
+            }
+        }
+        thresholds.sort();
+        if thresholds.len() > THRESHOLDS_MAX {
+            self.error(format!("{item}.thresholds"), "too many", format!("give fewer than {THRESHOLDS_MAX}"));
+        }
+        thresholds
+    }
+
+    fn weights(&mut self, item: &str, raw: &RawLimit) -> PerBucket<u64> {
+        let mut weights = PerBucket::from_fn(|_| WEIGHT_ONE);
+        if !raw.weights.is_empty() && raw.measure != Measure::WeightedTokens {
+            let path = format!("{item}.weights");
+            self.error(path, "only `weighted_tokens` have weights", "set `measure` to `weighted_tokens`");
+        }
+        for (name, Decimal(text)) in &raw.weights {
+            let path = format!("{item}.weights.{name}");
+            let bucket = Bucket::ALL.into_iter().find(|bucket| bucket.name() == name);
+            match (bucket, thousandths(text)) {
+                (Some(bucket), Some(weight)) => weights.set(bucket, weight),
+                (Some(_), None) => {
+                    self.error(path, format!("`{text}` is no weight"), "write a decimal with at most three decimals");
+                }
+                (None, _) => {
+                    let names = Bucket::ALL.map(|bucket| format!("`{}`", bucket.name())).join(", ");
+                    self.error(path, format!("unknown kind of token `{name}`"), format!("expected one of {names}"));
+                }
+            }
+        }
+        weights
+    }
+
+    /// What makes the limit one on several calls; `None` for one on each call by itself.
+    fn window(&mut self, item: &str, raw: &RawLimit) -> Option<Window> {
+        let zone = Zone::parse(&raw.time_zone).unwrap_or_else(|| {
+            let problem = format!("`{}` is no zone", raw.time_zone);
+            self.error(format!("{item}.time_zone"), problem, "write `UTC` or an offset like `+02:00`");
+            Zone::default()
+        });
+        let after_ms = u64::from(raw.idle_hours).saturating_mul(HOUR_MS);
+        let span = match raw.per {
+            Per::Call => None,
+            Per::Second => Some(Span::Second),
+            Per::Minute => Some(Span::Minute),
+            Per::Hour => Some(Span::Hour),
+            Per::Day => Some(Span::Day),
+            Per::Week => Some(Span::Week),
+            Per::Month => Some(Span::Month),
+            Per::Session | Per::Task => None,
+        };
+        if raw.refill == Refill::Steadily && span.is_none() {
+            let path = format!("{item}.refill");
+            self.error(path, "there is no time over which it could come back", "set `per` to `second` up to `month`");
+        }
+        if raw.burst.is_some() && raw.refill != Refill::Steadily {
+            self.error(
+                format!("{item}.burst"),
+                "only what comes back steadily can burst",
+                "set `refill` to `steadily`",
+            );
+        }
+        if raw.measure == Measure::Concurrency {
+            if raw.per != Per::Call {
+                let hint = "remove `per`; name what calls share in `key`";
+                self.error(format!("{item}.per"), "calls in flight are not counted over time", hint);
+            }
+            return Some(Window::InFlight);
+        }
+        match (span, raw.refill) {
+            (Some(span), Refill::AtOnce) => Some(Window::Fixed(span, zone)),
+            (Some(span), Refill::Steadily) => Some(Window::Steady(span)),
+            (None, _) if raw.per != Per::Call => {
+                if after_ms == 0 {
+                    self.error(format!("{item}.idle_hours"), "0 would forget every call", "give at least 1");
+                }
+                Some(Window::Idle { after_ms })
+            }
+            (None, _) => {
+                if !raw.key.is_empty() {
+                    let path = format!("{item}.key");
+                    self.error(path, "calls on their own share nothing", "set `per` to the time to count over");
+                }
+                if matches!(raw.measure, Measure::Requests | Measure::Steps) {
+                    let path = format!("{item}.per");
+                    self.error(path, "a call is always one call", "set `per` to the time to count over");
+                }
+                None
+            }
+        }
+    }
+}

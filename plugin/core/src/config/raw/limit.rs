@@ -1,0 +1,300 @@
+//! Limits as written: what is measured, over what, for whom, and what happens.
+//!
+//! Must not know: what the values mean.
+
+use super::{Decimal, FailureMode};
+use crate::attribution::Dimension;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A limit on what calls may consume, each by itself or together over time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct RawLimit {
+    /// The name that events, metrics and refusals give. What is spent belongs to it: a limit of another name begins
+    /// anew.
+    pub id: String,
+    /// Raise it to begin anew under the same name.
+    pub version: u32,
+    /// Only calls whose values match; `*` at the end matches any rest. All calls when empty.
+    #[serde(rename = "match")]
+    pub matching: RawMatch,
+    /// Calls with the same values here share one amount: dimensions, `model`, `provider`. All calls share one when
+    /// empty.
+    pub key: Vec<KeyPart>,
+    /// What becomes of a call that lacks a value of the key.
+    pub on_missing: OnMissing,
+    /// What is measured.
+    pub measure: Measure,
+    /// Over what it is measured.
+    pub per: Per,
+    /// How the amount comes back, over a second, minute, hour, day, week or month.
+    pub refill: Refill,
+    /// With `steadily`: the most that can be spent at once; the limit itself when absent.
+    pub burst: Option<Decimal>,
+    /// Where hours, days, weeks and months begin: `UTC`, or a fixed offset like `+02:00`.
+    pub time_zone: String,
+    /// When a session or task without calls is over, in hours.
+    pub idle_hours: u32,
+    /// The most that is allowed: a whole number, or dollars as a decimal string.
+    pub limit: Option<Decimal>,
+    /// With `weighted_tokens`: what a token of each bucket counts, with at most three decimals; 1 for others.
+    pub weights: BTreeMap<String, Decimal>,
+    /// What happens beyond the limit.
+    pub action: Action,
+    /// What happens before it.
+    pub thresholds: Vec<RawThreshold>,
+    /// What is set aside for a call before it is forwarded.
+    pub reserve: Reserve,
+    /// What happens to a call whose amount has no bound, or no price.
+    pub unbounded: Unbounded,
+    /// What happens when what is spent cannot be read or written; the configuration's `failure_mode` when absent.
+    pub failure_mode: Option<FailureMode>,
+    /// What was spent beyond the limit, when the next window begins.
+    pub debt: Debt,
+    /// The status of a refusal: 429, or 402.
+    pub status: u16,
+}
+
+impl Default for RawLimit {
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            version: 1,
+            matching: RawMatch::default(),
+            key: Vec::new(),
+            on_missing: OnMissing::default(),
+            measure: Measure::default(),
+            per: Per::default(),
+            refill: Refill::default(),
+            burst: None,
+            time_zone: "UTC".to_owned(),
+            idle_hours: 24,
+            limit: None,
+            weights: BTreeMap::new(),
+            action: Action::default(),
+            thresholds: [50, 80, 95].map(|at_percent| RawThreshold { at_percent, ..RawThreshold::default() }).into(),
+            reserve: Reserve::default(),
+            unbounded: Unbounded::default(),
+            failure_mode: None,
+            debt: Debt::default(),
+            status: 429,
+        }
+    }
+}
+
+/// Which calls a limit applies to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct RawMatch {
+    /// The requested model.
+    pub model: Option<String>,
+    /// The provider, by its OpenTelemetry name.
+    pub provider: Option<String>,
+    /// The wire format.
+    pub dialect: Option<String>,
+    /// Values of dimensions.
+    pub attribution: BTreeMap<Dimension, String>,
+}
+
+/// A part of the limit, and what happens once it is spent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct RawThreshold {
+    /// Per cent of the limit.
+    pub at_percent: u32,
+    /// What happens to calls beyond it.
+    pub action: Action,
+}
+
+impl Default for RawThreshold {
+    fn default() -> Self {
+        Self { at_percent: 0, action: Action::Observe }
+    }
+}
+
+/// Something that calls of one amount have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum KeyPart {
+    /// The requested model.
+    Model,
+    /// The provider.
+    Provider,
+    /// The value of a dimension.
+    Of(Dimension),
+}
+
+impl KeyPart {
+    /// Its name in the configuration, in events and in refusals.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Provider => "provider",
+            Self::Of(dimension) => dimension.name(),
+        }
+    }
+
+    fn all() -> impl Iterator<Item = Self> {
+        [Self::Model, Self::Provider].into_iter().chain(Dimension::ALL.map(Self::Of))
+    }
+}
+
+impl From<KeyPart> for String {
+    fn from(part: KeyPart) -> Self {
+        part.name().to_owned()
+    }
+}
+
+impl TryFrom<String> for KeyPart {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        Self::all().find(|part| part.name() == name).ok_or_else(|| {
+            let names: Vec<_> = Self::all().map(|part| format!("`{}`", part.name())).collect();
+            format!("unknown variant `{name}`, expected one of {}", names.join(", "))
+        })
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for KeyPart {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "KeyPart".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let names: Vec<_> = Self::all().map(Self::name).collect();
+        schemars::json_schema!({"description": "`model`, `provider` or a dimension.", "enum": names})
+    }
+}
+
+/// What a limit measures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// Input tokens, cached or not.
+    #[default]
+    InputTokens,
+    /// Output tokens, reasoning included.
+    OutputTokens,
+    /// Both.
+    Tokens,
+    /// Input tokens that no cache served.
+    UncachedTokens,
+    /// Tokens times the weight of their bucket.
+    WeightedTokens,
+    /// Dollars.
+    CostUsd,
+    /// Calls that were forwarded.
+    Requests,
+    /// Calls that were answered: a failed call is no step.
+    Steps,
+    /// Calls in flight.
+    Concurrency,
+}
+
+/// Over what a limit measures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Per {
+    /// Each call on its own.
+    #[default]
+    Call,
+    /// A second of the clock.
+    Second,
+    /// A minute of the clock.
+    Minute,
+    /// An hour of the clock.
+    Hour,
+    /// A day from midnight.
+    Day,
+    /// A week from Monday.
+    Week,
+    /// A month from its first day.
+    Month,
+    /// A session, which is part of the key.
+    Session,
+    /// A task, which is part of the key.
+    Task,
+}
+
+/// How an amount comes back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Refill {
+    /// All of it, when the next window begins.
+    #[default]
+    AtOnce,
+    /// Little by little (token bucket).
+    Steadily,
+}
+
+/// What happens to a call beyond a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Nothing; event and metric say what would have been refused.
+    Observe,
+    /// The answer carries a header `x-tollgate-warning`.
+    Warn,
+    /// The call is refused.
+    #[default]
+    Deny,
+}
+
+/// What is set aside for a call before it is forwarded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Reserve {
+    /// What it is expected to consume.
+    #[default]
+    Expected,
+    /// The most it can consume.
+    UpperBound,
+}
+
+/// What happens to a call whose amount has no bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Unbounded {
+    /// The limit's action, as if it were beyond it.
+    #[default]
+    Deny,
+    /// It goes on with what it is expected to consume set aside, and the event says `unbounded`.
+    Allow,
+}
+
+/// What becomes of a call that lacks a value of a limit's key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum OnMissing {
+    /// All of them share one amount.
+    #[default]
+    Shared,
+    /// It is refused.
+    Deny,
+}
+
+/// What becomes of what was spent beyond a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Debt {
+    /// The next window begins with it.
+    #[default]
+    Carry,
+    /// The next window begins with nothing spent.
+    Forgive,
+}

@@ -1,0 +1,114 @@
+//! What a call may consume, from its request: as expected, as stated, and at most.
+//!
+//! Must not know: limits, wire formats, gateways.
+
+use crate::call::Call;
+use crate::dialect::{self, Request};
+use crate::limit::{Consumption, Estimate};
+use crate::meter::Meter;
+use crate::money::Usd;
+use crate::price::{Lookup, Quote, Terms};
+use crate::prompt::Kind;
+use crate::usage::{Bucket, Direction, Usage};
+
+/// By how much, in thousandths, a provider's count of the input goes beyond a prediction that was counted...
+const COUNTED_MOST: u64 = 1_020;
+/// ...or estimated: tools, tokenizers that are not public.
+const ESTIMATED_MOST: u64 = 1_350;
+/// Tokens that may come on top of the smallest prompt.
+const MARGIN: u64 = 64;
+
+impl Meter {
+    /// What a call may consume. The bound, which costs most to find, only where the request to bound is given.
+    pub(crate) fn estimate(&self, call: &Call, bounded: Option<&Request<'_>>) -> Estimate {
+        let model = call.asked.model.as_deref().unwrap_or_default();
+        let input = call.prompt.tokens();
+        let cap = call.asked.max_output_tokens;
+        let usual = self.outputs.expected(model);
+        let expected = cap.map_or(usual, |cap| cap.min(usual));
+        Estimate {
+            expected: Consumption {
+                input: Some(input),
+                output: Some(expected),
+                cost: self.list_cost(call, input, expected),
+            },
+            stated: Consumption {
+                input: Some(input),
+                output: cap,
+                cost: cap.and_then(|cap| self.list_cost(call, input, cap)),
+            },
+            most: bounded.map(|request| self.most(call, request, cap)).unwrap_or_default(),
+        }
+    }
+
+    /// Input that nothing is cached of, and output, at list price.
+    fn list_cost(&self, call: &Call, input: u64, output: u64) -> Option<Usd> {
+        let quote = self.quote(call, call.asked.service_tier.as_deref())?;
+        cost(&quote, (Bucket::InputUncached, input), (Bucket::Output, output), 0)
+    }
+
+    /// The most a call can consume: what a provider may count beyond the prediction, all the output that is allowed, at
+    /// the dearest of the tiers it may be processed in and of the buckets its tokens may fall into. What the request
+    /// does not show, and media, whose tokens only the provider knows, have no bound.
+    fn most(&self, call: &Call, request: &Request<'_>, output: Option<u64>) -> Consumption {
+        let permille = if call.prompt.exact { COUNTED_MOST } else { ESTIMATED_MOST };
+        // What earlier calls taught may be less than this one takes.
+        let predicted = call.prompt.tokens().max(call.prompt.untaught);
+        let scaled = predicted.saturating_mul(permille).div_ceil(1_000).saturating_add(MARGIN);
+        let input = call.prompt.is_whole.then_some(scaled);
+        Consumption { input, output, cost: self.most_cost(call, input, output, most_searches(request)) }
+    }
+
+    fn most_cost(&self, call: &Call, input: Option<u64>, output: Option<u64>, searches: Option<u64>) -> Option<Usd> {
+        let (input, output, searches) = (input?, output?, searches?);
+        let asked = call.asked.service_tier.as_deref();
+        // A provider may grant what was not asked for where it decides itself.
+        let tiers: &[Option<&str>] = match asked {
+            Some("auto") => &[None, Some("priority")],
+            Some(_) => &[None, asked],
+            None => &[None],
+        };
+        let mut most = None;
+        for tier in tiers {
+            let quote = self.quote(call, *tier)?;
+            for input_bucket in [Bucket::InputUncached, Bucket::CacheWrite5m, Bucket::CacheWrite1h] {
+                for output_bucket in Bucket::ALL.into_iter().filter(|bucket| bucket.direction() == Direction::Output) {
+                    let cost = cost(&quote, (input_bucket, input), (output_bucket, output), searches)?;
+                    most = most.max(Some(cost));
+                }
+            }
+        }
+        most
+    }
+
+    fn quote(&self, call: &Call, service_tier: Option<&str>) -> Option<Quote<'_>> {
+        let lookup = Lookup {
+            provider: call.route.provider.as_deref(),
+            model: call.asked.model.as_deref()?,
+            at: call.opened,
+            terms: Terms {
+                service_tier,
+                speed: call.asked.speed.as_deref(),
+                inference_geo: call.route.region,
+                ..Terms::default()
+            },
+        };
+        self.config.prices.quote(&lookup).ok()
+    }
+}
+
+/// The most searches that a request lets the provider run and bill; `None` where nothing bounds them.
+fn most_searches(request: &Request<'_>) -> Option<u64> {
+    let tools = request.elements.iter().filter(|element| element.kind == Kind::Tool);
+    tools.map(dialect::searches_of).try_fold(0_u64, |sum, searches| Some(sum.saturating_add(searches?)))
+}
+
+/// `None` where a kind of token has no price.
+fn cost(quote: &Quote<'_>, input: (Bucket, u64), output: (Bucket, u64), web_searches: u64) -> Option<Usd> {
+    let mut usage = Usage { web_searches, ..Usage::default() };
+    usage.set(input.0, input.1);
+    usage.set(output.0, output.1);
+    let cost = quote.cost(&usage);
+    let is_whole = cost.unpriced_tokens.iter().all(|(_, tokens)| tokens == 0) && cost.unpriced_web_searches == 0;
+    is_whole.then_some(cost.total)
+}

@@ -1,0 +1,508 @@
+//! Accounts: what was spent against one limit for one key, and what is held for calls that still run.
+//!
+//! A call's amount is held before it is forwarded, and what it really consumed is charged when it ends. Holds are kept
+//! per worker, not per call: a worker's calls end with it, so what a dead one held expires as one, and an account
+//! stays small whatever runs. A call remembers the hold it belongs to, so that what has expired is not let go again.
+//! Invariants: what is charged is charged whatever the limit says; what was overspent is remembered; time that runs
+//! backwards (between workers) never begins a window anew.
+//! Must not know: what an amount measures, where accounts are kept.
+#![deny(clippy::arithmetic_side_effects)]
+
+use super::window::Window;
+use crate::config::raw::Debt;
+use crate::ledger::Record;
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A worker that neither reserves, settles nor renews for this long is taken for dead: what it held is free again.
+/// Longer than providers take for any single piece of an answer.
+pub(super) const HOLD_MS: u64 = 15 * 60 * 1_000;
+/// What was held so recently may be let go at once, by a worker that has not asked all limits yet.
+const FRESH_MS: u64 = 20;
+/// How long an account outlives its last window, for clocks that differ.
+const GRACE_MS: u64 = 60 * 60 * 1_000;
+/// No debt is remembered longer than this.
+const DEBT_MS: u64 = 400 * 24 * 60 * 60 * 1_000;
+/// Most workers that hold something at the same time.
+const HOLDS_MAX: usize = 256;
+/// Most thresholds of a limit: as many as there are bits for those that were told.
+pub const THRESHOLDS_MAX: usize = 16;
+
+/// What an account goes by, which the limit says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// When counting begins anew.
+    pub window: Window,
+    /// The most that is allowed in a window. With [`Window::Steady`], what flows back in a span.
+    pub allowed: i128,
+    /// With [`Window::Steady`]: the most that can be spent at once.
+    pub burst: i128,
+    /// What becomes of what was overspent.
+    pub debt: Debt,
+    /// Amounts of spending that are told when they are crossed, in ascending order.
+    pub thresholds: Vec<i128>,
+}
+
+/// The state of one limit for one key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// When the window of `spent` began; with [`Window::Steady`], up to when it has flowed back.
+    since_ms: u64,
+    spent: i128,
+    holds: Vec<Hold>,
+    /// One bit for each threshold that spending is beyond of and that was told.
+    told: u16,
+    granted: i128,
+    granted_until_ms: u64,
+}
+
+/// What one worker holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Hold {
+    worker: u64,
+    /// When the worker began to hold something here; tells this hold from an expired one.
+    since_ms: u64,
+    touched_ms: u64,
+    amount: i128,
+}
+
+/// Names a hold: the worker, and when it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoldId {
+    /// The worker.
+    pub worker: u64,
+    since_ms: u64,
+}
+
+/// How an account stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Balance {
+    /// Charged in this window.
+    pub spent: i128,
+    /// Held for calls that run.
+    pub held: i128,
+    /// The most that is allowed now, grants included.
+    pub allowed: i128,
+    /// When what was spent comes back: the next window, or when a bucket is full again; `None` where it never does.
+    pub resets: Option<Timestamp>,
+    /// When all of it will be spent at the rate of this window so far, where that is before it ends.
+    pub exhausted: Option<Timestamp>,
+}
+
+/// What became of a request to hold an amount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reserved {
+    /// It is held, as a part of this hold.
+    Held(HoldId, Balance),
+    /// It does not fit.
+    Refused {
+        /// The account as it is.
+        balance: Balance,
+        /// Whether it would fit without what was held just now, and may be let go again.
+        is_contended: bool,
+        /// When it would fit, as far as time alone brings it.
+        fits: Option<Timestamp>,
+    },
+}
+
+impl Record for Account {
+    const KIND: &'static str = "account";
+    const VERSION: u8 = 1;
+}
+
+impl Balance {
+    /// What is left.
+    #[must_use]
+    pub fn remaining(&self) -> i128 {
+        self.allowed.saturating_sub(self.used()).max(0)
+    }
+
+    /// What is charged and held.
+    #[must_use]
+    pub fn used(&self) -> i128 {
+        self.spent.saturating_add(self.held)
+    }
+}
+
+impl Account {
+    /// Holds an amount. With `deny_percent`, only where no more than that part of what is allowed is used then.
+    ///
+    /// `None` when there are more workers than an account has room for.
+    pub fn reserve(
+        &mut self,
+        terms: &Terms,
+        worker: u64,
+        amount: i128,
+        deny_percent: Option<u32>,
+        now: Timestamp,
+    ) -> Option<Reserved> {
+        self.roll(terms, now);
+        let balance = self.balance(terms, now);
+        let bound = deny_percent.map(|percent| part(balance.allowed, percent));
+        let beyond = bound.map_or(0, |bound| balance.used().saturating_add(amount).saturating_sub(bound));
+        if beyond > 0 {
+            let is_fresh = |hold: &&Hold| now.millis().saturating_sub(hold.touched_ms) < FRESH_MS;
+            let others = self.holds.iter().filter(|hold| hold.worker != worker).filter(is_fresh);
+            let fresh = others.fold(0_i128, |sum, hold| sum.saturating_add(hold.amount));
+            let fits = self.fits(terms, beyond, amount, now);
+            return Some(Reserved::Refused { balance, is_contended: fresh >= beyond, fits });
+        }
+        let id = self.hold(worker, amount, now)?;
+        Some(Reserved::Held(id, self.balance(terms, now)))
+    }
+
+    /// Lets go of an amount that was held: the call is not forwarded.
+    pub fn release(&mut self, hold: HoldId, amount: i128) {
+        if let Some(own) = self.holds.iter_mut().find(|own| own.id() == hold) {
+            own.amount = own.amount.saturating_sub(amount).max(0);
+        }
+        self.holds.retain(|hold| hold.amount > 0);
+    }
+
+    /// A call is over: charges what it consumed in place of what was held for it. Gives the thresholds that spending
+    /// crossed by this, each by its index, each only once.
+    pub fn settle(
+        &mut self,
+        terms: &Terms,
+        hold: Option<(HoldId, i128)>,
+        actual: i128,
+        now: Timestamp,
+    ) -> (Balance, Vec<usize>) {
+        self.roll(terms, now);
+        if let Some((hold, amount)) = hold {
+            self.release(hold, amount);
+            self.touch(hold.worker, now);
+        }
+        self.spent = self.spent.saturating_add(actual);
+        let mut crossed = Vec::new();
+        for (index, threshold) in terms.thresholds.iter().enumerate().take(THRESHOLDS_MAX) {
+            let bit = 1_u16.checked_shl(u32::try_from(index).unwrap_or(u32::MAX)).unwrap_or(0);
+            if self.spent >= *threshold && self.told & bit == 0 {
+                self.told |= bit;
+                crossed.push(index);
+            }
+        }
+        (self.balance(terms, now), crossed)
+    }
+
+    /// A call still runs: what is held for it does not expire yet. Gives the hold it belongs to from now on.
+    pub fn renew(&mut self, terms: &Terms, hold: HoldId, amount: i128, now: Timestamp) -> Option<HoldId> {
+        self.roll(terms, now);
+        if self.holds.iter().any(|own| own.id() == hold) {
+            self.touch(hold.worker, now);
+            return Some(hold);
+        }
+        self.hold(hold.worker, amount, now)
+    }
+
+    /// Allows more until then, in the place of what was granted before.
+    pub const fn grant(&mut self, amount: i128, until: Timestamp) {
+        self.granted = amount;
+        self.granted_until_ms = until.millis();
+    }
+
+    /// How the account stands now.
+    #[must_use]
+    pub fn stand(mut self, terms: &Terms, now: Timestamp) -> Balance {
+        self.roll(terms, now);
+        self.balance(terms, now)
+    }
+
+    /// When nothing of it matters any more.
+    #[must_use]
+    pub fn expires(&self, terms: &Terms, now: Timestamp) -> Timestamp {
+        let start = Timestamp::from_millis(self.since_ms);
+        let spent = match terms.window {
+            Window::Fixed(span, _) => {
+                let windows = self.spent.max(1).checked_div(terms.allowed.max(1)).unwrap_or(0).saturating_add(1);
+                let length = i128::from(span.millis()).saturating_mul(windows).saturating_add(i128::from(GRACE_MS));
+                start.plus_millis(u64::try_from(length).unwrap_or(u64::MAX).min(DEBT_MS))
+            }
+            Window::Steady(_) => self.full(terms, now),
+            Window::Idle { after_ms } => now.plus_millis(after_ms),
+            Window::InFlight => now,
+        };
+        let held = self.holds.iter().map(|hold| hold.touched_ms.saturating_add(HOLD_MS)).max().unwrap_or(0);
+        let granted = if self.granted == 0 { 0 } else { self.granted_until_ms };
+        // What is put for no time at all would be lost before it is read.
+        let least = now.plus_millis(1_000);
+        spent.max(Timestamp::from_millis(held)).max(Timestamp::from_millis(granted)).max(least)
+    }
+
+    /// Brings the account up to now: windows that began, amounts that flowed back, holds and grants that expired.
+    fn roll(&mut self, terms: &Terms, now: Timestamp) {
+        self.holds.retain(|hold| hold.touched_ms.saturating_add(HOLD_MS) > now.millis());
+        match terms.window {
+            Window::Fixed(..) => self.begin_window(terms, now),
+            Window::Steady(span) => self.flow_back(terms, span.millis(), now),
+            Window::Idle { .. } | Window::InFlight => {}
+        }
+        if self.granted_until_ms <= now.millis() {
+            self.granted = 0;
+        }
+        let is_below = |index: &usize| terms.thresholds.get(*index).is_none_or(|threshold| self.spent < *threshold);
+        let below = (0..THRESHOLDS_MAX)
+            .filter(is_below)
+            .fold(0_u16, |bits, index| bits | 1_u16.checked_shl(u32::try_from(index).unwrap_or(u32::MAX)).unwrap_or(0));
+        self.told &= !below;
+    }
+
+    fn begin_window(&mut self, terms: &Terms, now: Timestamp) {
+        let start = terms.window.start(now).millis();
+        if start <= self.since_ms {
+            return;
+        }
+        // Every window that went by pays for as much as it allows; the one that ends also for what was granted in it.
+        let gone = i128::from(terms.window.between(Timestamp::from_millis(self.since_ms), now));
+        self.spent = match terms.debt {
+            Debt::Carry => {
+                let paid = terms.allowed.saturating_mul(gone).saturating_add(self.granted);
+                self.spent.saturating_sub(paid).max(0)
+            }
+            Debt::Forgive => 0,
+        };
+        self.since_ms = start;
+        self.told = 0;
+    }
+
+    fn flow_back(&mut self, terms: &Terms, span_ms: u64, now: Timestamp) {
+        let elapsed = now.millis().saturating_sub(self.since_ms);
+        let span = i128::from(span_ms);
+        let back = i128::from(elapsed).saturating_mul(terms.allowed).checked_div(span).unwrap_or(0);
+        if back >= self.spent {
+            self.spent = self.spent.min(0);
+            self.since_ms = self.since_ms.max(now.millis());
+            return;
+        }
+        // Only the time that whole units took is used up, so that frequent looks lose nothing.
+        let used = back.saturating_mul(span).saturating_add(terms.allowed.saturating_sub(1));
+        let used = used.checked_div(terms.allowed.max(1)).unwrap_or(0);
+        self.spent = self.spent.saturating_sub(back);
+        self.since_ms = self.since_ms.saturating_add(u64::try_from(used).unwrap_or(0).min(elapsed));
+    }
+
+    /// With [`Window::Steady`]: when all has flowed back.
+    fn full(&self, terms: &Terms, now: Timestamp) -> Timestamp {
+        now.plus_millis(self.time_to_flow(terms, self.spent))
+    }
+
+    /// With [`Window::Steady`]: how long an amount takes to flow back, in milliseconds.
+    fn time_to_flow(&self, terms: &Terms, amount: i128) -> u64 {
+        let Window::Steady(span) = terms.window else { return 0 };
+        let scaled = amount.max(0).saturating_mul(i128::from(span.millis()));
+        let up = scaled.saturating_add(terms.allowed.saturating_sub(1));
+        u64::try_from(up.checked_div(terms.allowed.max(1)).unwrap_or(0)).unwrap_or(u64::MAX)
+    }
+
+    /// When an amount that is `beyond` what is allowed by so much fits, if nothing else is spent.
+    fn fits(&self, terms: &Terms, beyond: i128, amount: i128, now: Timestamp) -> Option<Timestamp> {
+        match terms.window {
+            Window::Fixed(..) if amount <= terms.allowed => terms.window.end(now),
+            Window::Steady(_) if amount <= terms.burst => Some(now.plus_millis(self.time_to_flow(terms, beyond))),
+            Window::Fixed(..) | Window::Steady(_) | Window::Idle { .. } | Window::InFlight => None,
+        }
+    }
+
+    fn balance(&self, terms: &Terms, now: Timestamp) -> Balance {
+        let allowed = if matches!(terms.window, Window::Steady(_)) { terms.burst } else { terms.allowed };
+        let allowed = allowed.saturating_add(self.granted);
+        let resets = match terms.window {
+            Window::Steady(_) => Some(self.full(terms, now)),
+            window => window.end(now),
+        };
+        let held = self.holds.iter().fold(0_i128, |sum, hold| sum.saturating_add(hold.amount));
+        Balance { spent: self.spent, held, allowed, resets, exhausted: self.exhausted(terms, allowed, now) }
+    }
+
+    /// When the window's amount is spent, if it goes on being spent as it was so far.
+    fn exhausted(&self, terms: &Terms, allowed: i128, now: Timestamp) -> Option<Timestamp> {
+        let end = terms.window.end(now)?;
+        let left = allowed.saturating_sub(self.spent);
+        if left <= 0 {
+            return Some(now);
+        }
+        let elapsed = i128::from(now.millis().saturating_sub(self.since_ms));
+        let until = left.checked_mul(elapsed)?.checked_div(self.spent)?;
+        let at = now.plus_millis(u64::try_from(until).ok()?);
+        (at < end).then_some(at)
+    }
+
+    fn hold(&mut self, worker: u64, amount: i128, now: Timestamp) -> Option<HoldId> {
+        if let Some(own) = self.holds.iter_mut().find(|own| own.worker == worker) {
+            own.amount = own.amount.saturating_add(amount);
+            own.touched_ms = own.touched_ms.max(now.millis());
+            return Some(own.id());
+        }
+        let hold = Hold { worker, since_ms: now.millis(), touched_ms: now.millis(), amount };
+        if amount > 0 {
+            if self.holds.len() >= HOLDS_MAX {
+                return None;
+            }
+            self.holds.push(hold);
+        }
+        Some(hold.id())
+    }
+
+    fn touch(&mut self, worker: u64, now: Timestamp) {
+        if let Some(own) = self.holds.iter_mut().find(|own| own.worker == worker) {
+            own.touched_ms = own.touched_ms.max(now.millis());
+        }
+    }
+}
+
+/// So many per cent of an amount.
+pub(super) fn part(amount: i128, percent: u32) -> i128 {
+    let hundredths = amount.checked_mul(i128::from(percent)).and_then(|product| product.checked_div(100));
+    hundredths.unwrap_or(amount)
+}
+
+impl Hold {
+    const fn id(&self) -> HoldId {
+        HoldId { worker: self.worker, since_ms: self.since_ms }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limit::{Span, Zone};
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_790_000_040);
+
+    fn terms(window: Window, allowed: i128) -> Terms {
+        Terms { window, allowed, burst: allowed, debt: Debt::Carry, thresholds: vec![allowed / 2, allowed] }
+    }
+
+    fn minute(allowed: i128) -> Terms {
+        terms(Window::Fixed(Span::Minute, Zone::default()), allowed)
+    }
+
+    fn held(account: &mut Account, terms: &Terms, worker: u64, amount: i128, now: Timestamp) -> Option<HoldId> {
+        match account.reserve(terms, worker, amount, Some(100), now)? {
+            Reserved::Held(id, _) => Some(id),
+            Reserved::Refused { .. } => None,
+        }
+    }
+
+    /// What is spent and held.
+    fn state(account: &Account, terms: &Terms, now: Timestamp) -> (i128, i128) {
+        let balance = account.clone().stand(terms, now);
+        (balance.spent, balance.held)
+    }
+
+    #[test]
+    fn what_is_held_counts_until_what_was_consumed_takes_its_place() {
+        let (terms, mut account) = (minute(100), Account::default());
+        let first = held(&mut account, &terms, 1, 60, NOW).expect("it fits");
+        assert_eq!(held(&mut account, &terms, 2, 41, NOW), None);
+        assert!(held(&mut account, &terms, 2, 40, NOW).is_some(), "a limit allows its own amount");
+        account.settle(&terms, Some((first, 60)), 10, NOW);
+        assert_eq!(state(&account, &terms, NOW), (10, 40));
+    }
+
+    #[test]
+    fn a_window_begins_with_what_was_overspent_and_each_pays_for_its_own_amount() {
+        let (terms, mut account) = (minute(100), Account::default());
+        account.settle(&terms, None, 250, NOW);
+        let after = |minutes: u64| NOW.plus_millis(minutes * 60_000);
+        assert_eq!(state(&account, &terms, after(1)), (150, 0));
+        assert_eq!(state(&account, &terms, after(2)), (50, 0));
+        assert_eq!(state(&account, &terms, after(3)), (0, 0));
+        assert!(account.expires(&terms, NOW) > after(2), "a debt outlives its window");
+        let forgiving = Terms { debt: Debt::Forgive, ..terms };
+        assert_eq!(state(&account, &forgiving, after(1)), (0, 0));
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_does_not_begin_the_window_before() {
+        let (terms, mut account) = (minute(100), Account::default());
+        account.settle(&terms, None, 70, NOW);
+        account.settle(&terms, None, 20, Timestamp::from_millis(NOW.millis() - 60_000));
+        assert_eq!(state(&account, &terms, NOW), (90, 0));
+    }
+
+    #[test]
+    fn a_bucket_flows_back_steadily_however_often_it_is_looked_at() {
+        let (terms, mut account) = (terms(Window::Steady(Span::Minute), 60), Account::default());
+        account.settle(&terms, None, 60, NOW);
+        let mut now = NOW;
+        for _ in 0..1_000 {
+            now = now.plus_millis(10);
+            account.settle(&terms, None, 0, now);
+        }
+        assert_eq!(state(&account, &terms, now), (50, 0));
+        let Some(Reserved::Refused { fits, .. }) = account.reserve(&terms, 1, 12, Some(100), now) else {
+            panic!("twelve do not fit where ten came back");
+        };
+        assert_eq!(fits, Some(now.plus_millis(2_000)));
+        assert!(held(&mut account, &terms, 1, 10, now).is_some());
+    }
+
+    #[test]
+    fn what_a_dead_worker_held_is_free_in_the_end_and_a_late_settlement_still_charges() {
+        let (terms, mut account) = (terms(Window::Idle { after_ms: u64::MAX / 2 }, 100), Account::default());
+        let lost = held(&mut account, &terms, 1, 80, NOW).expect("it fits");
+        let late = NOW.plus_millis(HOLD_MS);
+        assert_eq!(state(&account, &terms, Timestamp::from_millis(late.millis() - 1)), (0, 80));
+        let fresh = held(&mut account, &terms, 1, 50, late).expect("it fits again");
+        assert_ne!(fresh, lost);
+        account.settle(&terms, Some((lost, 80)), 7, late);
+        assert_eq!(state(&account, &terms, late), (7, 50), "what expired is not let go again");
+    }
+
+    #[test]
+    fn a_call_that_still_runs_keeps_what_is_held_for_it() {
+        let (terms, mut account) = (terms(Window::InFlight, 3), Account::default());
+        let hold = held(&mut account, &terms, 1, 1, NOW).expect("it fits");
+        let later = |parts: u64| NOW.plus_millis(HOLD_MS / 2 * parts);
+        assert_eq!(account.renew(&terms, hold, 1, later(1)), Some(hold));
+        assert_eq!(state(&account, &terms, later(2)), (0, 1));
+        let again = account.renew(&terms, hold, 1, later(9)).expect("there is room");
+        assert_ne!(again, hold, "it had expired");
+        account.settle(&terms, Some((again, 1)), 0, later(9));
+        assert_eq!(state(&account, &terms, later(9)), (0, 0));
+    }
+
+    #[test]
+    fn a_threshold_is_told_once_in_each_window() {
+        let (terms, mut account) = (minute(100), Account::default());
+        let mut told = |amount, minutes: u64| account.settle(&terms, None, amount, NOW.plus_millis(minutes * 60_000)).1;
+        assert_eq!([told(49, 0), told(1, 0), told(1, 0)], [vec![], vec![0], vec![]]);
+        assert_eq!([told(49, 0), told(200, 1)], [vec![1], vec![0, 1]]);
+        assert_eq!(told(1, 2), [0, 1], "the debt of 100 is beyond both");
+    }
+
+    #[test]
+    fn a_grant_allows_more_until_it_ends_and_is_no_debt() {
+        let (terms, mut account) = (minute(100), Account::default());
+        account.grant(50, NOW.plus_millis(60_000));
+        assert!(held(&mut account, &terms, 1, 150, NOW).is_some());
+        assert_eq!(held(&mut account, &terms, 1, 1, NOW), None);
+        account.settle(&terms, None, 150, NOW);
+        assert_eq!(state(&account, &terms, NOW.plus_millis(60_000)).0, 0);
+        assert_eq!(account.stand(&terms, NOW.plus_millis(60_000)).allowed, 100);
+    }
+
+    #[test]
+    fn the_end_of_a_budget_is_told_where_it_comes_before_the_windows() {
+        let (terms, mut account) = (minute(100), Account::default());
+        let at = |seconds: u64| NOW.plus_millis(seconds * 1_000);
+        account.settle(&terms, None, 50, at(10));
+        // 1,790,000,040 is the start of a minute.
+        assert_eq!(account.clone().stand(&terms, at(10)).exhausted, Some(at(20)));
+        assert_eq!(account.stand(&terms, at(40)).exhausted, None);
+    }
+
+    #[test]
+    fn what_was_held_a_moment_ago_may_be_let_go_again() {
+        let (terms, mut account) = (minute(100), Account::default());
+        held(&mut account, &terms, 1, 80, NOW);
+        let contended = |account: &mut Account, worker, now| match account.reserve(&terms, worker, 30, Some(100), now) {
+            Some(Reserved::Refused { is_contended, .. }) => is_contended,
+            other => panic!("{other:?}"),
+        };
+        assert!(contended(&mut account, 2, NOW));
+        assert!(!contended(&mut account, 1, NOW), "a worker knows what it holds");
+        assert!(!contended(&mut account, 2, NOW.plus_millis(FRESH_MS)));
+    }
+}

@@ -1,0 +1,412 @@
+//! Claims: what one call takes of every budget that applies to it, from the first hold to the final charge.
+//!
+//! ```text
+//! reserve, reserve, ... -> all held: forward
+//!                       -> one refuses: release, release, ... -> refuse
+//! renew*                   while the answer streams
+//! settle, settle, ...      when the call is over, whatever ended it
+//! ```
+//! Budgets are asked in the order of their accounts' keys, which is the same for all calls. Each [`Change`] is carried
+//! out by whoever keeps the ledger, and its outcome told back.
+//! Invariants: a call that is refused holds nothing; claims are settled by value, so never twice; a call that was
+//! forwarded is charged even where its hold was lost or never made.
+//! Must not know: how records are kept, what a refusal looks like.
+#![deny(clippy::arithmetic_side_effects)]
+
+use super::account::{Account, Balance, HOLD_MS, HoldId, Reserved, Terms, part};
+use super::{Finding, Limit, Standing};
+use crate::config::raw::{Action, FailureMode, Unbounded};
+use crate::event::Event;
+use crate::ledger::{Bucket, Keep, Key, LedgerError};
+use crate::time::Timestamp;
+use std::collections::BTreeMap;
+
+/// How often an account is read again that refuses for the sake of what was held a moment ago.
+const ROUNDS_MAX: u8 = 3;
+/// A call that still runs renews its holds this long after the last time.
+const RENEW_MS: u64 = HOLD_MS / 3;
+
+/// What one call takes of one budget.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The limit, by its place in the configuration.
+    index: usize,
+    account: Key<Account>,
+    key: BTreeMap<&'static str, String>,
+    /// The amount is the caller's own: it may be told.
+    is_own: bool,
+    /// The call lacks a value of the key without which it is refused.
+    lacks_value: bool,
+    /// The call's amount; `None` where it has no bound.
+    amount: Option<i128>,
+    /// What is held for it.
+    held: i128,
+    state: State,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// Not asked yet.
+    Planned,
+    Held(HoldId, Balance),
+    /// The account could not be read or written.
+    Lost,
+}
+
+/// All that one call takes.
+#[derive(Clone, Debug, Default)]
+pub struct Claims {
+    claims: Vec<Claim>,
+    stage: Stage,
+    refusal: Option<Refusal>,
+    renewed: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// Asks the claim with this number, for the n-th time.
+    Reserve(usize, u8),
+    /// Lets go of what the claims before this number hold.
+    Release(usize),
+    #[default]
+    Done,
+}
+
+/// Why a call is refused, and by which limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The limit, by its place in the configuration.
+    pub index: usize,
+    /// How it stands to the call.
+    pub standing: Standing,
+    /// The call's amount.
+    pub amount: Option<i128>,
+    /// How the account stands; `None` where that does not matter or is not known.
+    pub balance: Option<Balance>,
+    /// When the call would fit; `None` where time alone does not help.
+    pub fits: Option<Timestamp>,
+    /// The amounts may be told to the caller.
+    pub is_own: bool,
+}
+
+/// A change of one account.
+#[derive(Clone, Debug)]
+pub struct Change<'a> {
+    account: &'a Key<Account>,
+    terms: &'a Terms,
+    operation: Operation,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Operation {
+    Reserve { worker: u64, amount: i128, deny_percent: Option<u32> },
+    Release { hold: HoldId, amount: i128 },
+    Renew { hold: HoldId, amount: i128 },
+    Settle { hold: Option<(HoldId, i128)>, actual: i128 },
+}
+
+/// What came of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// Of a request to hold an amount.
+    Reserved(Reserved),
+    /// An amount was let go.
+    Released,
+    /// The hold that an amount belongs to now.
+    Renewed(HoldId),
+    /// The account after a charge, and the thresholds that it crossed.
+    Settled(Balance, Vec<usize>),
+}
+
+impl Change<'_> {
+    /// The account that changes.
+    #[must_use]
+    pub const fn account(&self) -> &Key<Account> {
+        self.account
+    }
+
+    /// Makes the change to what the bucket holds. May be made several times, each time to what is there then.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the ledger has no room for the account, or cannot read it.
+    pub fn apply(&self, bucket: &mut Bucket<'_>, now: Timestamp) -> Result<Done, LedgerError> {
+        let mut account = bucket.get(self.account)?.unwrap_or_default();
+        let done = match self.operation {
+            Operation::Reserve { worker, amount, deny_percent } => {
+                let reserved = account.reserve(self.terms, worker, amount, deny_percent, now);
+                Done::Reserved(reserved.ok_or(LedgerError::Full)?)
+            }
+            Operation::Release { hold, amount } => {
+                account.release(hold, amount);
+                Done::Released
+            }
+            Operation::Renew { hold, amount } => {
+                Done::Renewed(account.renew(self.terms, hold, amount, now).ok_or(LedgerError::Full)?)
+            }
+            Operation::Settle { hold, actual } => {
+                let (balance, crossed) = account.settle(self.terms, hold, actual, now);
+                Done::Settled(balance, crossed)
+            }
+        };
+        if !matches!(done, Done::Reserved(Reserved::Refused { .. })) {
+            bucket.put(self.account, &account, account.expires(self.terms, now), Keep::Live)?;
+        }
+        Ok(done)
+    }
+}
+
+impl Claim {
+    pub(super) const fn new(
+        index: usize,
+        account: Key<Account>,
+        key: BTreeMap<&'static str, String>,
+        is_own: bool,
+        lacks_value: bool,
+        amount: Option<i128>,
+        held: i128,
+    ) -> Self {
+        Self { index, account, key, is_own, lacks_value, amount, held, state: State::Planned }
+    }
+
+    fn limit<'l>(&self, limits: &'l [Limit]) -> Option<(&'l Limit, &'l Terms)> {
+        let limit = limits.get(self.index)?;
+        Some((limit, &limit.budget.as_ref()?.terms))
+    }
+
+    fn refusal(&self, standing: Standing, balance: Option<Balance>, fits: Option<Timestamp>) -> Refusal {
+        Refusal { index: self.index, standing, amount: self.amount, balance, fits, is_own: self.is_own }
+    }
+
+    /// Why the call is refused before any account is asked. A call that could not be read has no bound; what becomes of
+    /// that, the failure mode says.
+    fn refused_at_once(&self, limit: &Limit, is_read: bool) -> Option<Refusal> {
+        if self.lacks_value {
+            return Some(self.refusal(Standing::Unattributed, None, None));
+        }
+        let is_closed = limit.budget.as_ref().is_some_and(|budget| budget.failure_mode == FailureMode::Closed);
+        let denies = limit.deny_percent().is_some() && limit.unbounded == Unbounded::Deny && (is_read || is_closed);
+        (self.amount.is_none() && denies).then(|| self.refusal(Standing::Unbounded, None, None))
+    }
+}
+
+impl Claims {
+    /// The claims of a call, none of them made yet. `is_read` where its request could be read.
+    #[must_use]
+    pub fn new(mut claims: Vec<Claim>, limits: &[Limit], is_read: bool, now: Timestamp) -> Self {
+        claims.sort_by(|one, other| one.account.as_str().cmp(other.account.as_str()));
+        let refusal = claims.iter().find_map(|claim| claim.refused_at_once(limits.get(claim.index)?, is_read));
+        let stage = if refusal.is_some() || claims.is_empty() { Stage::Done } else { Stage::Reserve(0, 0) };
+        Self { claims, stage, refusal, renewed: now }
+    }
+
+    /// What is to be changed next for the call to be admitted or refused; `None` once that is decided.
+    #[must_use]
+    pub fn next<'a>(&'a self, limits: &'a [Limit], worker: u64) -> Option<Change<'a>> {
+        match self.stage {
+            Stage::Reserve(number, _) => {
+                let claim = self.claims.get(number)?;
+                let (limit, terms) = claim.limit(limits)?;
+                let deny_percent = limit.deny_percent();
+                let operation = Operation::Reserve { worker, amount: claim.held, deny_percent };
+                Some(Change { account: &claim.account, terms, operation })
+            }
+            Stage::Release(number) => {
+                let claim = self.claims.get(number.checked_sub(1)?)?;
+                let (_, terms) = claim.limit(limits)?;
+                let State::Held(hold, _) = claim.state else { return None };
+                Some(Change {
+                    account: &claim.account,
+                    terms,
+                    operation: Operation::Release { hold, amount: claim.held },
+                })
+            }
+            Stage::Done => None,
+        }
+    }
+
+    /// What came of the change that [`Claims::next`] gave; `None` when it could not be made.
+    pub fn took(&mut self, done: Option<&Done>, limits: &[Limit]) {
+        match self.stage {
+            Stage::Reserve(number, round) => self.reserved(number, round, done, limits),
+            Stage::Release(number) => {
+                if let Some(claim) = number.checked_sub(1).and_then(|number| self.claims.get_mut(number)) {
+                    // What could not be let go expires.
+                    claim.state = State::Planned;
+                }
+                self.release(number.saturating_sub(1));
+            }
+            Stage::Done => {}
+        }
+    }
+
+    fn reserved(&mut self, number: usize, round: u8, done: Option<&Done>, limits: &[Limit]) {
+        let Some(claim) = self.claims.get_mut(number) else { return };
+        let next = number.saturating_add(1);
+        match done {
+            Some(Done::Reserved(Reserved::Held(hold, balance))) => {
+                claim.state = State::Held(*hold, *balance);
+                self.reserve(next);
+            }
+            Some(Done::Reserved(Reserved::Refused { is_contended: true, .. })) if round < ROUNDS_MAX => {
+                self.stage = Stage::Reserve(number, round.saturating_add(1));
+            }
+            Some(Done::Reserved(Reserved::Refused { balance, fits, .. })) => {
+                self.refusal = Some(claim.refusal(Standing::Exceeded, Some(*balance), *fits));
+                self.release(number);
+            }
+            _ => {
+                claim.state = State::Lost;
+                let budget = limits.get(claim.index).and_then(|limit| limit.budget.as_ref());
+                if budget.is_some_and(|budget| budget.failure_mode == FailureMode::Closed) {
+                    self.refusal = Some(claim.refusal(Standing::Unknown, None, None));
+                    return self.release(number);
+                }
+                self.reserve(next);
+            }
+        }
+    }
+
+    fn reserve(&mut self, number: usize) {
+        self.stage = if number < self.claims.len() { Stage::Reserve(number, 0) } else { Stage::Done };
+    }
+
+    /// Lets go of the last claim before `number` that holds something.
+    fn release(&mut self, number: usize) {
+        let holds = |claim: &Claim| matches!(claim.state, State::Held(..));
+        let last = self.claims.iter().take(number).rposition(holds);
+        self.stage = last.map_or(Stage::Done, |last| Stage::Release(last.saturating_add(1)));
+    }
+
+    /// The call is refused, by this.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_ref()
+    }
+
+    /// Whether what is held must be renewed because the call still runs.
+    #[must_use]
+    pub fn must_renew(&self, now: Timestamp) -> bool {
+        self.claims.iter().any(|claim| matches!(claim.state, State::Held(..)))
+            && now.millis_since(self.renewed) >= RENEW_MS
+    }
+
+    /// How many claims there are, each with changes of its own.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.claims.len()
+    }
+
+    /// No budget applies to the call.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.claims.is_empty()
+    }
+
+    /// Renews what a claim holds; `None` where it holds nothing.
+    #[must_use]
+    pub fn renewal<'a>(&'a self, number: usize, limits: &'a [Limit]) -> Option<Change<'a>> {
+        let claim = self.claims.get(number)?;
+        let State::Held(hold, _) = claim.state else { return None };
+        let (_, terms) = claim.limit(limits)?;
+        Some(Change { account: &claim.account, terms, operation: Operation::Renew { hold, amount: claim.held } })
+    }
+
+    /// What came of a renewal; `None` when it could not be made.
+    pub fn renewed(&mut self, number: usize, done: Option<&Done>, now: Timestamp) {
+        self.renewed = now;
+        if let (Some(claim), Some(Done::Renewed(hold))) = (self.claims.get_mut(number), done)
+            && let State::Held(_, balance) = claim.state
+        {
+            claim.state = State::Held(*hold, balance);
+        }
+    }
+
+    /// Charges what the call of this event consumed, in place of what a claim holds; `None` where that changes
+    /// nothing. What is unknown is charged as it was held.
+    #[must_use]
+    pub fn settlement<'a>(&'a self, number: usize, event: &Event, limits: &'a [Limit]) -> Option<(Change<'a>, i128)> {
+        let claim = self.claims.get(number)?;
+        let (limit, terms) = claim.limit(limits)?;
+        let hold = match claim.state {
+            State::Held(hold, _) => Some((hold, claim.held)),
+            State::Planned | State::Lost => None,
+        };
+        let actual = limit.gauge.consumed(event).unwrap_or(claim.held);
+        if hold.is_none() && actual == 0 {
+            return None;
+        }
+        let operation = Operation::Settle { hold, actual };
+        Some((Change { account: &claim.account, terms, operation }, actual))
+    }
+
+    /// What the budgets say of the call, once it is decided.
+    pub fn findings(&self, limits: &[Limit]) -> impl Iterator<Item = (usize, Finding)> {
+        self.claims.iter().filter_map(|claim| Some((claim.index, self.finding(claim, limits.get(claim.index)?))))
+    }
+
+    fn finding(&self, claim: &Claim, limit: &Limit) -> Finding {
+        let refusal = self.refusal.as_ref().filter(|refusal| refusal.index == claim.index);
+        let balance = match (&claim.state, refusal) {
+            (_, Some(refusal)) => refusal.balance,
+            (State::Held(_, balance), None) => Some(*balance),
+            (State::Planned | State::Lost, None) => None,
+        };
+        let used = balance.map(|balance| (balance.used(), balance.allowed));
+        let beyond = limit
+            .thresholds
+            .iter()
+            .rev()
+            .find(|threshold| used.is_some_and(|(used, allowed)| used > part(allowed, threshold.percent)));
+        let (standing, action) = match (refusal, &claim.state, claim.amount, beyond) {
+            (Some(refusal), ..) => (refusal.standing, Action::Deny),
+            (_, State::Lost, ..) => (Standing::Unknown, Action::Observe),
+            (_, _, None, _) => (Standing::Unbounded, Action::Observe),
+            (_, _, _, Some(threshold)) if threshold.percent >= 100 => (Standing::Exceeded, threshold.action),
+            (_, _, _, Some(threshold)) => (Standing::Within, threshold.action),
+            (_, _, _, None) => (Standing::Within, limit.action()),
+        };
+        let mut finding = Finding {
+            id: limit.id.clone(),
+            standing,
+            action,
+            beyond_percent: beyond.map(|threshold| threshold.percent),
+            amount: claim.amount.map(|amount| limit.gauge.show(amount)),
+            limit: limit.gauge.show(limit.allowed),
+            key: claim.key.clone(),
+            ..Finding::default()
+        };
+        balance.into_iter().for_each(|balance| finding.take(limit, &balance));
+        finding
+    }
+
+    /// Completes the finding of a claim that was settled.
+    pub fn settled(
+        &self,
+        number: usize,
+        actual: i128,
+        done: Option<&Done>,
+        limits: &[Limit],
+        findings: &mut [Finding],
+    ) {
+        let Some(claim) = self.claims.get(number) else { return };
+        let Some(limit) = limits.get(claim.index) else { return };
+        let Some(finding) = findings.iter_mut().find(|finding| finding.id == limit.id) else { return };
+        let Some(Done::Settled(balance, crossed)) = done else { return };
+        finding.charged = Some(limit.gauge.show(actual));
+        finding.take(limit, balance);
+        let percent = |index: &usize| limit.thresholds.get(*index).map(|threshold| threshold.percent);
+        finding.crossed = crossed.iter().filter_map(percent).collect();
+    }
+}
+
+impl Finding {
+    fn take(&mut self, limit: &Limit, balance: &Balance) {
+        let show = |amount| Some(limit.gauge.show(amount));
+        self.limit = limit.gauge.show(balance.allowed);
+        self.spent = show(balance.spent);
+        self.held = show(balance.held);
+        self.remaining = show(balance.remaining());
+        self.resets_at = balance.resets.map(|at| at.to_string());
+        self.exhausted_at = balance.exhausted.map(|at| at.to_string());
+    }
+}

@@ -1,0 +1,48 @@
+//! Budgets: carries out what the meter wants changed in the ledger, while a call is admitted, runs, and is over.
+//!
+//! Invariants: a change that fails is counted, and the meter decides what that means for the call.
+//! Must not know: what limits are, what a change does.
+
+use crate::output::Metrics;
+use crate::root::Root;
+use crate::store::Store;
+use tollgate_core::event::Event;
+use tollgate_core::meter::{Call, Change, Claims, Done, Verdict};
+use tollgate_core::time::Timestamp;
+
+/// Asks every budget that applies to a call whether it may go on.
+pub(crate) fn admit(root: &mut Root, call: &mut Call, now: Timestamp) -> Verdict {
+    let worker = root.vm.number();
+    while let Some(change) = root.meter.next_change(call, worker) {
+        let done = make(&change, &mut root.store, &mut root.metrics, now);
+        root.meter.take_change(call, done.as_ref());
+    }
+    root.meter.admitted(call, now)
+}
+
+/// Keeps what is held for a call from expiring while its answer streams.
+pub(crate) fn renew(root: &mut Root, call: &mut Call, now: Timestamp) {
+    if !call.must_renew(now) {
+        return;
+    }
+    for number in 0..call.claim_count() {
+        let Some(change) = root.meter.renewal(call, number) else { continue };
+        let done = make(&change, &mut root.store, &mut root.metrics, now);
+        call.renewed(number, done.as_ref(), now);
+    }
+}
+
+/// Charges every budget for a call that is over, and writes into its event how they stand.
+pub(crate) fn settle(root: &mut Root, claims: &Claims, event: &mut Event, now: Timestamp) {
+    for number in 0..claims.len() {
+        let Some((change, charged)) = root.meter.settlement(claims, number, event) else { continue };
+        let done = make(&change, &mut root.store, &mut root.metrics, now);
+        root.meter.settled(claims, number, charged, done.as_ref(), event);
+    }
+}
+
+/// Makes one change; `None` where the ledger or the gateway failed, which is counted.
+fn make(change: &Change<'_>, store: &mut Store, metrics: &mut Metrics, now: Timestamp) -> Option<Done> {
+    let done = store.update(change.account(), now, |bucket| change.apply(bucket, now));
+    metrics.note_store(done)
+}
