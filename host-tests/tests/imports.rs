@@ -8,7 +8,7 @@ use tollgate_host::gateway::{Filter, Gateway, Profile, RequestHead, ResponseHead
 use tollgate_host::replay;
 
 /// Bytes of `tollgate.wasm`.
-const SIZE: u64 = 4_757_670;
+const SIZE: u64 = 4_666_573;
 /// Pages of 64 KiB after the start.
 const PAGES_AT_START: u64 = 55;
 /// Pages after a request of 200 KB.

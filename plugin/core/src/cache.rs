@@ -35,9 +35,13 @@ pub struct Share {
     pub cost: Option<Usd>,
 }
 
-/// Input tokens and cost by component.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Composition([Share; Component::ALL.len()]);
+/// Input tokens and cost by component, and by tool definition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Composition {
+    components: [Share; Component::ALL.len()],
+    /// In the order of the prompt; they sum to the component `tools`.
+    tools: Vec<Share>,
+}
 
 impl Composition {
     /// Books one usage, with its cost by bucket where it has a price, to the components of the prompt.
@@ -48,6 +52,9 @@ impl Composition {
         let mut stretch = layout.next();
         for (component, tokens) in prompt.scaled(usage.input_total()) {
             let mut missing = tokens;
+            if component == Component::Tools {
+                composition.tools.push(Share::default());
+            }
             while missing > 0 {
                 let Some(current) = &mut stretch else { break };
                 let (taken, paid) = current.take(missing);
@@ -65,26 +72,38 @@ impl Composition {
     #[must_use]
     #[expect(clippy::indexing_slicing, reason = "a fieldless enum's discriminant is below the variant count")]
     pub const fn get(&self, component: Component) -> Share {
-        self.0[component as usize]
+        self.components[component as usize]
+    }
+
+    /// The shares of the tool definitions, in the order of the prompt; none where the prompt is not known.
+    #[must_use]
+    pub fn tools(&self) -> &[Share] {
+        &self.tools
     }
 
     /// Adds the shares of another usage of the same call.
     pub fn add(&mut self, other: &Self) {
-        for (share, more) in self.0.iter_mut().zip(other.0) {
-            share.tokens = share.tokens.saturating_add(more.tokens);
-            share.cached_tokens = share.cached_tokens.saturating_add(more.cached_tokens);
-            share.cost = add(share.cost, more.cost);
-        }
+        self.tools.resize(self.tools.len().max(other.tools.len()), Share::default());
+        let shares = self.components.iter_mut().zip(&other.components);
+        shares.chain(self.tools.iter_mut().zip(&other.tools)).for_each(|(share, more)| share.add(more));
     }
 
     #[expect(clippy::indexing_slicing, reason = "a fieldless enum's discriminant is below the variant count")]
     fn book(&mut self, component: Component, bucket: Bucket, tokens: u64, cost: Option<Usd>) {
-        let share = &mut self.0[component as usize];
-        share.tokens = share.tokens.saturating_add(tokens);
-        if matches!(bucket, Bucket::CacheRead | Bucket::CacheReadAudio | Bucket::CacheReadImage) {
-            share.cached_tokens = share.cached_tokens.saturating_add(tokens);
+        let is_cached = matches!(bucket, Bucket::CacheRead | Bucket::CacheReadAudio | Bucket::CacheReadImage);
+        let more = Share { tokens, cached_tokens: if is_cached { tokens } else { 0 }, cost };
+        self.components[component as usize].add(&more);
+        if component == Component::Tools {
+            self.tools.iter_mut().last().into_iter().for_each(|tool| tool.add(&more));
         }
-        share.cost = add(share.cost, cost);
+    }
+}
+
+impl Share {
+    fn add(&mut self, more: &Self) {
+        self.tokens = self.tokens.saturating_add(more.tokens);
+        self.cached_tokens = self.cached_tokens.saturating_add(more.cached_tokens);
+        self.cost = add(self.cost, more.cost);
     }
 }
 
@@ -197,6 +216,10 @@ mod tests {
             prop_assert_eq!(shares.iter().map(|share| share.tokens).sum::<u64>(), usage.input_total());
             let paid: Usd = shares.iter().filter_map(|share| share.cost).sum();
             prop_assert_eq!(paid, LAYOUT.into_iter().map(|bucket| cost.get(bucket)).sum());
+            let tools = composition.tools();
+            prop_assert_eq!(tools.iter().map(|tool| tool.tokens).sum::<u64>(), composition.get(Component::Tools).tokens);
+            let paid: Usd = tools.iter().filter_map(|tool| tool.cost).sum();
+            prop_assert_eq!(paid, composition.get(Component::Tools).cost.unwrap_or(Usd::ZERO));
         }
     }
 }

@@ -138,6 +138,38 @@ pub struct MediaShare {
     pub tokens: u64,
 }
 
+/// What the tool definitions of a call weigh.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ToolWeights {
+    /// How many tools with a name the model was given.
+    pub count: u64,
+    /// Input tokens that the provider adds because there are tools, and of tools without a name.
+    pub overhead_tokens: u64,
+    /// Input tokens of the tools that this answer does not call.
+    pub unused_tokens: u64,
+    /// Their cost; `null` without a price.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub unused_cost_usd: Option<Usd>,
+    /// The tools, the heaviest first, 32 at most.
+    pub heaviest: Vec<ToolWeight>,
+}
+
+/// What one tool definition weighs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ToolWeight {
+    /// Its name.
+    pub name: String,
+    /// Input tokens.
+    pub tokens: u64,
+    /// Dollars; `null` without a price.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub cost_usd: Option<Usd>,
+    /// This answer calls it.
+    pub called: bool,
+}
+
 /// What the provider's prompt cache did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -305,6 +337,11 @@ pub struct Event {
     /// is unknown. Their costs and the output's sum to `cost_usd`.
     #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, ComponentShare>"))]
     pub components: BTreeMap<&'static str, ComponentShare>,
+    /// What the tool definitions weigh; `null` where the model was given none, or the input is unknown.
+    pub tools: Option<ToolWeights>,
+    /// What the user asks now and the output, over all input and output, 0 to 1.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<f64>"))]
+    pub token_efficiency_ratio: Option<Proportion>,
     /// What the provider's prompt cache did.
     pub cache: CacheEffect,
     /// Who the call belongs to.

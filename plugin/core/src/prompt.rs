@@ -182,6 +182,11 @@ impl Prompt {
         self.priming = lesson.scale(self.priming).saturating_add(lesson.offset);
     }
 
+    /// The tool definitions, in cache order.
+    pub fn tools(&self) -> impl Iterator<Item = &Part> {
+        self.parts.iter().filter(|part| part.component == Component::Tools)
+    }
+
     /// The component of each part with its tokens, scaled so that they sum exactly to `total`.
     ///
     /// The running total is scaled, not each part, so rounding never accumulates. A prompt nothing is known of

@@ -6,12 +6,13 @@
 //! marked. An error that consumed nothing costs nothing.
 //! Must not know: wire formats, gateways.
 
-use crate::cache::Composition;
+use crate::cache::{Composition, Share};
 use crate::calibration::{Observation, Subject, Tokenizer};
 use crate::call::{Call, Ending, Unmetered};
 use crate::dialect::{Answer, Operation, UsagePart};
 use crate::event::{
-    CacheEffect, ComponentShare, CostSource, Event, MediaShare, Outcome, PriceRow, Proportion, Timing, UsageSource,
+    CacheEffect, ComponentShare, CostSource, Event, MediaShare, Outcome, PriceRow, Proportion, Timing, ToolWeight,
+    ToolWeights, UsageSource,
 };
 
 use crate::money::Usd;
@@ -22,6 +23,7 @@ use crate::time::Timestamp;
 use crate::tokens::{Budget, Counter};
 use crate::trace;
 use crate::usage::{Bucket, PerBucket, Usage};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// What a call consumed, and how it ended.
@@ -141,6 +143,8 @@ impl Settlement {
             prices: bill.rows.clone(),
             service_tier: answer.service_tier.clone(),
             components: if is_known { bill.components() } else { BTreeMap::new() },
+            tools: bill.tools(call, answer).filter(|_| is_known),
+            token_efficiency_ratio: bill.efficiency().filter(|_| is_known && !call.prompt.parts.is_empty()),
             cache: CacheEffect {
                 hit_rate: Proportion::of(usage.cache_read_total(), usage.input_total()),
                 savings_usd: bill.savings.filter(|_| is_known),
@@ -419,6 +423,38 @@ impl Bill {
         let fees = [("web_search", self.cost.web_search), ("request", self.cost.request)];
         let buckets = self.cost.per_bucket.iter().map(|(bucket, cost)| (bucket.name(), cost));
         buckets.chain(fees).filter(|(_, cost)| *cost != Usd::ZERO).collect()
+    }
+
+    /// What each tool definition weighs, and what those weigh that the answer does not call.
+    fn tools(&self, call: &Call, answer: &Answer) -> Option<ToolWeights> {
+        /// The heaviest tell the story; an event of a thousand tools must still fit a log line.
+        const HEAVIEST_MAX: usize = 32;
+        let weigh = |(name, share): (&str, &Share)| ToolWeight {
+            called: answer.tools_called.iter().any(|called| called == name),
+            name: name.to_owned(),
+            tokens: share.tokens,
+            cost_usd: share.cost.filter(|_| self.total.is_some() && self.unattributed.is_none()),
+        };
+        let weighed = || call.prompt.tools().map(|part| part.name.as_deref()).zip(self.composition.tools());
+        let unnamed = weighed().filter(|(name, _)| name.is_none());
+        let overhead_tokens = unnamed.fold(0_u64, |sum, (_, share)| sum.saturating_add(share.tokens));
+        let mut tools: Vec<_> = weighed().filter_map(|(name, share)| Some(weigh((name?, share)))).collect();
+        let count = u64::try_from(tools.len()).unwrap_or(u64::MAX);
+        if count == 0 && overhead_tokens == 0 {
+            return None;
+        }
+        let unused = || tools.iter().filter(|tool| !tool.called);
+        let unused_tokens = unused().fold(0_u64, |sum, tool| sum.saturating_add(tool.tokens));
+        let unused_cost_usd = unused().map(|tool| tool.cost_usd).sum::<Option<Usd>>();
+        tools.sort_by_key(|tool| Reverse(tool.tokens));
+        tools.truncate(HEAVIEST_MAX);
+        Some(ToolWeights { count, overhead_tokens, unused_tokens, unused_cost_usd, heaviest: tools })
+    }
+
+    fn efficiency(&self) -> Option<Proportion> {
+        let (input, output) = (self.usage.input_total(), self.usage.output_total());
+        let asked = self.composition.get(Component::User).tokens;
+        Proportion::of(asked.saturating_add(output), input.saturating_add(output))
     }
 
     fn components(&self) -> BTreeMap<&'static str, ComponentShare> {
