@@ -69,3 +69,19 @@ fn a_refused_call_raises_the_sdks_rate_limit_error_once_and_says_which_limit() {
     assert!(log.iter().all(|line| line["outcome"] == "denied"), "{log:#?}");
     assert_eq!(room.standin.served().len(), 0);
 }
+
+#[test]
+fn a_budget_that_is_spent_is_told_once_and_with_the_time_of_its_reset() {
+    let room = room(&json!([{"id": "seven-a-month", "measure": "requests", "per": "month", "limit": CALLS}]));
+    let seen = calls(&room, &["shop", "shop"]);
+    let (made, refused) = seen.split_at(CALLS);
+    assert!(made.iter().all(|call| call["error"].is_null()), "{made:#?}");
+    assert_eq!(refused.len(), CALLS, "{refused:#?}");
+    for call in refused {
+        assert_eq!((&call["error"], &call["status"]), (&json!("RateLimitError"), &json!(429)), "{call:#}");
+        assert!(call["message"].as_str().is_some_and(|message| message.contains("seven-a-month")), "{call:#}");
+        assert!(call["retry_after"].as_str().and_then(|after| after.parse().ok()).is_some_and(|after: u64| after > 0));
+    }
+    room.log(2 * CALLS);
+    assert_eq!(room.standin.served().len(), CALLS, "nobody tries again where waiting does not help");
+}
