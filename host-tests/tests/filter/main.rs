@@ -15,6 +15,7 @@ mod faults;
 mod hostile;
 mod memory;
 mod spans;
+mod spoofing;
 mod strangers;
 mod support;
 mod untouched;

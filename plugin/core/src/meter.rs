@@ -64,7 +64,7 @@ impl Meter {
     #[must_use]
     pub fn open(&self, head: &RequestHead<'_>, id: String, now: Timestamp) -> Option<Call> {
         let route = self.config.route(head)?;
-        let attribution = self.config.sources.resolve(head);
+        let attribution = self.config.sources.resolve(head, route.key_headers());
         let traceparent = head.headers.get("traceparent").filter(|header| header.len() <= TRACEPARENT_MAX);
         Some(Call { traceparent: traceparent.map(str::to_owned), ..Call::new(id, now, route, attribution) })
     }

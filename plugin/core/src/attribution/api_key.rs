@@ -8,12 +8,10 @@ use crate::head::RequestHead;
 use hmac::{Hmac, KeyInit, Mac};
 use std::borrow::Cow;
 
-/// Headers in which providers expect the key.
-const HEADERS: [&str; 4] = ["x-api-key", "api-key", "x-goog-api-key", "authorization"];
-
-/// The key that a request carries, in a header or, at Google, in the query.
-pub(super) fn of<'a>(head: &RequestHead<'a>) -> Option<Cow<'a, str>> {
-    let in_header = HEADERS.into_iter().find_map(|name| head.headers.get(name)).map(credential);
+/// The key that a request carries, in the first of these headers that it has, else, as at Google, in the query. The order
+/// must be the provider's: a header that the provider does not look at could hold anything, and another thing each time.
+pub(super) fn of<'a>(head: &RequestHead<'a>, headers: &[&str]) -> Option<Cow<'a, str>> {
+    let in_header = headers.iter().find_map(|name| head.headers.get(name)).map(credential);
     in_header.or_else(|| query(head.path, "key")).filter(|key| !key.is_empty())
 }
 
@@ -50,7 +48,16 @@ mod tests {
 
     fn key(name: &str, value: &str, path: &str) -> Option<String> {
         let pairs = [(name, value)];
-        of(&RequestHead { method: "POST", path, host: "", headers: Headers::new(&pairs) }).map(Cow::into_owned)
+        let head = RequestHead { method: "POST", path, host: "", headers: Headers::new(&pairs) };
+        of(&head, &["authorization", "x-api-key", "x-goog-api-key"]).map(Cow::into_owned)
+    }
+
+    #[test]
+    fn a_header_that_the_provider_does_not_look_at_is_no_key() {
+        let pairs = [("x-api-key", "made up"), ("authorization", "Bearer sk-1")];
+        let head = RequestHead { headers: Headers::new(&pairs), ..RequestHead::default() };
+        assert_eq!(of(&head, &["authorization", "x-api-key"]).as_deref(), Some("sk-1"));
+        assert_eq!(of(&head, &["x-api-key", "authorization"]).as_deref(), Some("made up"));
     }
 
     #[test]

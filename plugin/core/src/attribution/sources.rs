@@ -78,16 +78,17 @@ impl Source {
 }
 
 impl Sources {
-    /// Who a request with this head belongs to.
+    /// Who a request with this head belongs to. `key_headers` are those in which the provider looks for the API key, in its
+    /// order.
     #[must_use]
-    pub fn resolve(&self, head: &RequestHead<'_>) -> Attribution {
+    pub fn resolve(&self, head: &RequestHead<'_>, key_headers: &[&str]) -> Attribution {
         let mut attribution = Attribution::default();
         for (dimension, source) in &self.dimensions {
             if let Some((value, trust)) = source.read(&head.headers) {
                 self.set(&mut attribution, *dimension, &value, trust);
             }
         }
-        if let Some(key) = api_key::of(head) {
+        if let Some(key) = api_key::of(head, key_headers) {
             let hash = api_key::keyed_hash(&self.secret, &key);
             attribution.set(Dimension::ApiKey, hash, Trust::Gateway);
         }
@@ -130,7 +131,8 @@ mod tests {
         let dimensions =
             BTreeMap::from([(Dimension::Team, source), (Dimension::User, Source::default_of(Dimension::User))]);
         let sources = Sources { dimensions, secret: "s".to_owned() };
-        let mut attribution = sources.resolve(&RequestHead { headers: Headers::new(pairs), ..RequestHead::default() });
+        let mut attribution = sources
+            .resolve(&RequestHead { headers: Headers::new(pairs), ..RequestHead::default() }, &["authorization"]);
         sources.add_body(&mut attribution, Some("ada"), Some(r#"{"team": "from the body"}"#));
         attribution
     }

@@ -68,6 +68,23 @@ impl Route {
         Some(Self { dialect, operation, provider, region: region_of_host(host), model, stream })
     }
 
+    /// The headers in which the provider looks for the API key, in its order; then those of other providers, for gateways
+    /// that take one provider's key and send another's.
+    #[must_use]
+    pub fn key_headers(&self) -> &'static [&'static str] {
+        match (self.provider.as_deref(), self.dialect) {
+            (Some("azure.ai.openai" | "azure.ai.inference"), _) => {
+                &["api-key", "authorization", "x-api-key", "x-goog-api-key"]
+            }
+            (Some("gcp.vertex_ai" | "aws.bedrock"), _) => &["authorization", "x-goog-api-key", "x-api-key", "api-key"],
+            (_, Dialect::AnthropicMessages) => &["x-api-key", "authorization", "api-key", "x-goog-api-key"],
+            (_, Dialect::Gemini | Dialect::GeminiEmbeddings | Dialect::GeminiInteractions) => {
+                &["x-goog-api-key", "authorization", "x-api-key", "api-key"]
+            }
+            _ => &["authorization", "x-api-key", "api-key", "x-goog-api-key"],
+        }
+    }
+
     /// Reads a request body; what the path says outranks it.
     ///
     /// # Errors
