@@ -54,10 +54,10 @@ mod tests {
 
     #[test]
     fn a_header_that_the_provider_does_not_look_at_is_no_key() {
-        let pairs = [("x-api-key", "made up"), ("authorization", "Bearer sk-1")];
+        let pairs = [("x-api-key", "sk-made-up"), ("authorization", "Bearer sk-1")];
         let head = RequestHead { headers: Headers::new(&pairs), ..RequestHead::default() };
         assert_eq!(of(&head, &["authorization", "x-api-key"]).as_deref(), Some("sk-1"));
-        assert_eq!(of(&head, &["x-api-key", "authorization"]).as_deref(), Some("made up"));
+        assert_eq!(of(&head, &["x-api-key", "authorization"]).as_deref(), Some("sk-made-up"));
     }
 
     #[test]
