@@ -36,14 +36,14 @@ pub(crate) fn generate() {
         Vocabulary::of("o200k_base", 199_998, &tiktoken_rs::o200k_base().expect("o200k_base")).write(
             &out,
             1 << 19,
-            73_728,
+            40_960,
         );
     }
     if std::env::var_os("CARGO_FEATURE_CL100K_BASE").is_some() {
         Vocabulary::of("cl100k_base", 100_256, &tiktoken_rs::cl100k_base().expect("cl100k_base")).write(
             &out,
             1 << 16,
-            40_960,
+            24_576,
         );
     }
 }
@@ -97,7 +97,8 @@ impl Vocabulary {
         Self { name, tokens, ids }
     }
 
-    /// Writes every table; the dictionary takes its words from the first `frequent` tokens, and all Chinese ones.
+    /// Writes every table; the dictionary takes its words from the first `frequent` tokens, and all Chinese ones. With
+    /// twice as many words, prose that was never seen is counted a fifth faster, and the module is 520 KB larger.
     fn write(&self, out: &Path, span_bits: usize, frequent: usize) {
         let save = |table: &str, bytes: &[u8]| save(out, &format!("{}.{table}", self.name), bytes);
         // Every byte is a token, and the first 256 ids are the bytes.
