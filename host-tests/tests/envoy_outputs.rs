@@ -224,12 +224,19 @@ fn a_body_of_twenty_megabytes_passes_and_one_above_the_limit_is_refused_by_envoy
     let labels = Labels::app("large", "qa");
     let body = |megabytes: usize| {
         let mut body = small_call(Dialect::OpenAiChat, false);
-        // An unknown field, so that the size costs no tokens.
-        body["prediction"] = Value::from("x".repeat(megabytes * 1024 * 1024));
+        // A PNG of 600 by 300 pixels, as its head says: the size costs no tokens.
+        let data = format!("iVBORw0KGgoAAAANSUhEUgAAAlgAAAEsCAYAAAA{}", "A".repeat(megabytes * 1024 * 1024));
+        let image = serde_json::json!({"url": format!("data:image/png;base64,{data}")});
+        body["messages"] =
+            serde_json::json!([{"role": "user", "content": [{"type": "image_url", "image_url": image}]}]);
         body
     };
     let url = room.url(Dialect::OpenAiChat.path());
     assert_eq!(client::post(&url, labels.headers(), &body(20)).expect("an answer").status, 200);
+    // Read in windows, so that the filter saw all of it and kept little.
+    let event = event(&room.log(1)[0]);
+    assert_eq!(event["media"]["image"]["count"], 1, "{event:#}");
+    assert_eq!(event["unmetered_reason"], Value::Null, "{event:#}");
     // Envoy may answer before it has read everything; then the client sees the connection close while it still writes.
     match client::post(&url, labels.headers(), &body(40)) {
         Ok(answer) => assert_eq!(answer.status, 413),

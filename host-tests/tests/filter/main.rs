@@ -7,6 +7,7 @@ mod attribution;
 mod bodies;
 mod budgets;
 mod configuration;
+mod counting;
 mod denial;
 mod endings;
 mod event;

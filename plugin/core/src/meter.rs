@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::config::raw::FailureMode;
 use crate::counting::Remembered;
 use crate::event::{Event, Outcome};
+use crate::frame::raw::Raw;
 use crate::head::{RequestHead, ResponseHead};
 use crate::limit::Outputs;
 use crate::metrics::{Measurement, Measurer};
@@ -26,7 +27,6 @@ use crate::settlement::Settlement;
 use crate::time::Timestamp;
 use crate::tokens::Counter;
 use crate::tokens::memo::Memo;
-use serde_json::value::RawValue;
 
 /// Longer ones than any version of the header needs are not looked at.
 const TRACEPARENT_MAX: usize = 256;
@@ -77,7 +77,7 @@ impl Meter {
             Err((reason, message)) => return self.cannot_judge(call, reason, &message),
         };
         call.asked = Asked::of(&request);
-        let metadata = request.metadata.map(RawValue::get);
+        let metadata = request.metadata.map(Raw::get);
         self.config.sources.add_body(&mut call.attribution, request.end_user.as_deref(), metadata);
         call.prompt = self.count(call.route.dialect, &request, body.cuts());
         match (self.limit(call, &request), body) {

@@ -13,8 +13,8 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use crate::calibration::Lesson;
+use crate::frame::raw::Raw;
 use crate::media::{MediaTokens, Medium};
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// What a piece of input is there for.
@@ -70,12 +70,12 @@ pub struct Element<'a> {
     /// The name, of a tool definition.
     pub name: Option<Cow<'a, str>>,
     /// Its JSON as the caller wrote it.
-    pub raw: &'a RawValue,
+    pub raw: Raw<'a>,
 }
 
 impl<'a> Element<'a> {
     /// The schema that the answer must follow, which the provider writes into the instructions.
-    pub(crate) const fn of_schema(raw: &'a RawValue) -> Self {
+    pub(crate) const fn of_schema(raw: Raw<'a>) -> Self {
         Self { component: Component::System, kind: Kind::Tool, name: None, raw }
     }
 

@@ -10,20 +10,32 @@
 
 use super::blocks::{Sections, Style};
 use super::nested::{NESTING_MAX, read_block, read_content};
-use super::object::{boolean, count, member, members, string};
+use super::object::{boolean, count, look, member, string, strings};
 use super::{Answer, Request, UsagePart, Wire, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
+use crate::frame::raw::Raw;
 use crate::prompt::{Element, Piece};
 use crate::usage::{Bucket, Usage};
 
 const STYLE: Style = Style {
-    tool_name: |tool| member(tool.get(), "name").and_then(string),
-    is_result: |block| member(block.get(), "type").and_then(string).as_deref() == Some("tool_result"),
+    tool_name: |tool| strings(tool, ["name"]).and_then(|(_, [name])| name),
+    says_result: |key, value| key == "type" && value.raw().and_then(string).as_deref() == Some("tool_result"),
 };
 
 pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
     let mut sections = Sections::default();
-    let is_object = members(json, |key, value| match &*key {
+    let is_object = look(json, |key, value| match &*key {
+        "system" => sections.system = value.raw(),
+        "tools" => sections.read_tools(value, STYLE),
+        "messages" => sections.read_messages(value, STYLE),
+        _ => value.raw().into_iter().for_each(|value| read_field(&key, value, request)),
+    });
+    sections.arrange(request);
+    is_object
+}
+
+fn read_field<'a>(key: &str, value: Raw<'a>, request: &mut Request<'a>) {
+    match key {
         "model" => request.model = string(value),
         "stream" => request.stream = boolean(value).unwrap_or(false),
         "max_tokens" => request.max_output_tokens = count(value),
@@ -40,13 +52,8 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
             let choice = member(value.get(), "type").and_then(string);
             request.must_call_tool = choice.is_some_and(|choice| matches!(&*choice, "any" | "tool"));
         }
-        "system" => sections.system = Some(value),
-        "tools" => sections.tools = Some(value),
-        "messages" => sections.messages = Some(value),
         _ => {}
-    });
-    sections.read(STYLE, request);
-    is_object
+    }
 }
 
 pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {

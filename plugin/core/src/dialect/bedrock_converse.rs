@@ -8,13 +8,13 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use super::blocks::{Sections, Style};
-use super::object::{count, items, member, members, string};
+use super::object::{count, items, look, member, members, string};
 use super::{Answer, Request, UsagePart, Wire, medium, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
+use crate::frame::raw::{Cursor, Raw};
 use crate::head::ResponseHead;
 use crate::prompt::{Element, Piece};
 use crate::usage::{Bucket, Usage};
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// Headers of a response that Bedrock sets whatever the format.
@@ -28,25 +28,48 @@ mod header {
 }
 
 pub(super) const STYLE: Style = Style {
-    tool_name: |tool| member(member(tool.get(), "toolSpec")?.get(), "name").and_then(string),
-    is_result: |block| member(block.get(), "toolResult").is_some(),
+    tool_name: |tool| {
+        let mut spec = None;
+        tool.members(|key, value| {
+            if key == "toolSpec" {
+                spec = value.raw();
+            }
+        });
+        member(spec?.get(), "name").and_then(string)
+    },
+    says_result: |key, _| key == "toolResult",
 };
 
 pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
     let mut sections = Sections::default();
-    let is_object = members(json, |key, value| match &*key {
+    let is_object = look(json, |key, value| match &*key {
+        "system" => sections.system = value.raw(),
+        "toolConfig" => read_tools(value, &mut sections),
+        "messages" => sections.read_messages(value, STYLE),
+        _ => value.raw().into_iter().for_each(|value| read_field(&key, value, request)),
+    });
+    sections.arrange(request);
+    is_object
+}
+
+/// The tools in the `toolConfig` that is next.
+pub(super) fn read_tools<'a>(config: &mut Cursor<'a>, sections: &mut Sections<'a>) {
+    config.members(|key, value| {
+        if key == "tools" {
+            sections.read_tools(value, STYLE);
+        }
+    });
+}
+
+fn read_field<'a>(key: &str, value: Raw<'a>, request: &mut Request<'a>) {
+    match key {
         "inferenceConfig" => request.max_output_tokens = member(value.get(), "maxTokens").and_then(count),
         "requestMetadata" => request.metadata = Some(value),
         "serviceTier" => request.service_tier = member(value.get(), "type").and_then(string),
         "performanceConfig" => request.speed = member(value.get(), "latency").and_then(string),
         "promptVariables" => request.has_unseen = true,
-        "system" => sections.system = Some(value),
-        "toolConfig" => sections.tools = member(value.get(), "tools"),
-        "messages" => sections.messages = Some(value),
         _ => {}
-    });
-    sections.read(STYLE, request);
-    is_object
+    }
 }
 
 pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
@@ -61,7 +84,7 @@ pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piec
 
 /// A block has one member that says what it is. Tool use, tool results, reasoning and guarded content hold the text
 /// one or two levels further down; a point in the cache holds none; the rest is media.
-fn read_block<'a>(block: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
+fn read_block<'a>(block: Raw<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
     members(block.get(), |key, value| match &*key {
         "text" => string(value).into_iter().for_each(|text| piece(Piece::Text(text))),
         "toolUse" => {
@@ -84,7 +107,7 @@ fn read_block<'a>(block: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
 }
 
 /// A block of what a tool returned: text, JSON, or media.
-fn read_result<'a>(block: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
+fn read_result<'a>(block: Raw<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
     members(block.get(), |key, value| match &*key {
         "text" => string(value).into_iter().for_each(|text| piece(Piece::Text(text))),
         "json" => piece(Piece::Text(Cow::Borrowed(value.get()))),
@@ -94,13 +117,13 @@ fn read_result<'a>(block: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
 }
 
 /// A document is a file, or the text of one.
-fn read_document<'a>(document: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
+fn read_document<'a>(document: Raw<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
     let text = member(document.get(), "source").and_then(|source| member(source.get(), "text")).and_then(string);
     piece(text.map_or_else(|| Piece::Media(medium::read_member("document", document)), Piece::Text));
 }
 
 /// `{"<key>": {"text": "..."}}`.
-fn read_nested<'a>(value: &'a RawValue, key: &str, piece: &mut dyn FnMut(Piece<'a>)) {
+fn read_nested<'a>(value: Raw<'a>, key: &str, piece: &mut dyn FnMut(Piece<'a>)) {
     let text = member(value.get(), key).and_then(|of| member(of.get(), "text")).and_then(string);
     piece(text.map_or(Piece::Unseen, Piece::Text));
 }

@@ -14,14 +14,14 @@ use super::object::{count, items, member, members};
 use super::{Answer, Reader, Request, ResponseReader, UsagePart, anthropic, object, path, text, value};
 use crate::frame::Wellformedness;
 use crate::frame::json::Node;
+use crate::frame::raw::Raw;
 use crate::head::ResponseHead;
 use crate::prompt::{Component, Element, Kind, Piece};
-use serde_json::value::RawValue;
 
 pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
     // Anthropic's names, whoever else shares them.
     let is_object = anthropic::read_request(json, request);
-    let (mut tools, mut prompt) = (None, None);
+    let (mut sections, mut prompt) = (Sections::default(), None);
     members(json, |key, value| {
         let limit = match &*key {
             "max_tokens_to_sample" | "max_gen_len" | "maxTokens" | "max_completion_tokens" => count(value),
@@ -31,7 +31,7 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
                 of("maxTokens").or_else(|| of("max_new_tokens"))
             }
             "toolConfig" => {
-                tools = member(value.get(), "tools");
+                bedrock_converse::read_tools(&mut value.cursor(), &mut sections);
                 None
             }
             "prompt" | "inputText" | "message" => {
@@ -42,7 +42,7 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
         };
         request.max_output_tokens = limit.or(request.max_output_tokens);
     });
-    Sections { tools, ..Sections::default() }.read(bedrock_converse::STYLE, request);
+    sections.arrange(request);
     if request.elements.is_empty() {
         let element = |raw| Element { component: Component::User, kind: Kind::Message, name: None, raw };
         request.extend(prompt.map(element));
@@ -59,7 +59,7 @@ pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piec
 }
 
 /// Whether a message or block is written as in Converse, where blocks do not name their type.
-fn is_converse(raw: &RawValue) -> bool {
+fn is_converse(raw: Raw<'_>) -> bool {
     let mut is_typed = false;
     let content = member(raw.get(), "content").unwrap_or(raw);
     let is_array = items(content.get(), |block| is_typed |= member(block.get(), "type").is_some());

@@ -10,8 +10,8 @@ use super::object::{boolean, count, member, members, string};
 use super::openai::Stated;
 use super::{Answer, Request, UsagePart, Wire, collect, note, object, openai_chat, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
+use crate::frame::raw::Raw;
 use crate::prompt::{Component, Element, Kind, Piece};
-use serde_json::value::RawValue;
 
 /// Version 2 asks as OpenAI does; documents lie beside the messages.
 pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
@@ -42,7 +42,7 @@ pub(super) fn read_request_v1<'a>(json: &'a str, request: &mut Request<'a>) -> b
         _ => read_common(&key, value, request),
     });
     let element = |component, kind, raw| Element { component, kind, name: None, raw };
-    let text = |raw: &&RawValue| string(raw).is_some_and(|text| !text.is_empty());
+    let text = |raw: &Raw<'_>| string(*raw).is_some_and(|text| !text.is_empty());
     request.extend(preamble.filter(text).map(|raw| element(Component::System, Kind::Message, raw)));
     push_documents(documents, request);
     openai_chat::read_prompt(tools, None, request);
@@ -59,7 +59,7 @@ pub(super) fn read_request_v1<'a>(json: &'a str, request: &mut Request<'a>) -> b
     is_object
 }
 
-fn read_common<'a>(key: &str, value: &'a RawValue, request: &mut Request<'a>) {
+fn read_common<'a>(key: &str, value: Raw<'a>, request: &mut Request<'a>) {
     match key {
         "model" => request.model = string(value),
         "stream" => request.stream = boolean(value).unwrap_or(false),
@@ -68,7 +68,7 @@ fn read_common<'a>(key: &str, value: &'a RawValue, request: &mut Request<'a>) {
     }
 }
 
-fn push_documents<'a>(documents: Option<&'a RawValue>, request: &mut Request<'a>) {
+fn push_documents<'a>(documents: Option<Raw<'a>>, request: &mut Request<'a>) {
     let documents = collect(documents, |raw, elements| {
         elements.push(Element { component: Component::History, kind: Kind::Message, name: None, raw });
     });

@@ -9,9 +9,9 @@ use super::google::{Count, Place, Stated};
 use super::object::{count, items, member, members, string};
 use super::{Answer, Request, UsagePart, Wire, collect, medium, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
+use crate::frame::raw::Raw;
 use crate::head::ResponseHead;
 use crate::prompt::{Component, Element, Kind, Piece};
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
@@ -37,7 +37,7 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
     is_object
 }
 
-fn read_config(config: &RawValue, request: &mut Request<'_>) {
+fn read_config(config: Raw<'_>, request: &mut Request<'_>) {
     members(config.get(), |key, value| match &*key {
         // It takes tokens, by no rule that is known.
         "responseSchema" | "response_schema" | "responseJsonSchema" => request.has_unseen = true,
@@ -63,7 +63,7 @@ pub(super) fn read_embedding_request<'a>(json: &'a str, request: &mut Request<'a
 }
 
 /// The elements of a field that is repeated, or given once without a list around it.
-fn each<'a>(field: Option<&'a RawValue>, mut cut: impl FnMut(&'a RawValue, &mut Vec<Element<'a>>)) -> Vec<Element<'a>> {
+fn each<'a>(field: Option<Raw<'a>>, mut cut: impl FnMut(Raw<'a>, &mut Vec<Element<'a>>)) -> Vec<Element<'a>> {
     let list = collect(field, &mut cut);
     list.unwrap_or_else(|| {
         let mut elements = Vec::new();
@@ -73,11 +73,11 @@ fn each<'a>(field: Option<&'a RawValue>, mut cut: impl FnMut(&'a RawValue, &mut 
 }
 
 /// A tool is a list of functions, or one that Google runs, named by its key.
-fn cut_tool<'a>(tool: &'a RawValue, elements: &mut Vec<Element<'a>>) {
+fn cut_tool<'a>(tool: Raw<'a>, elements: &mut Vec<Element<'a>>) {
     let element = |name, raw| Element { component: Component::Tools, kind: Kind::Tool, name, raw };
     members(tool.get(), |key, value| match &*key {
         "functionDeclarations" | "function_declarations" => {
-            let named = |raw: &'a RawValue| element(member(raw.get(), "name").and_then(string), raw);
+            let named = |raw: Raw<'a>| element(member(raw.get(), "name").and_then(string), raw);
             elements.extend(each(Some(value), |raw, functions| functions.push(named(raw))));
         }
         _ => elements.push(element(Some(key), value)),
@@ -85,7 +85,7 @@ fn cut_tool<'a>(tool: &'a RawValue, elements: &mut Vec<Element<'a>>) {
 }
 
 /// Cuts a turn into elements; what functions returned comes in a turn of the user's side.
-fn cut<'a>(turn: &'a RawValue, elements: &mut Vec<Element<'a>>) {
+fn cut<'a>(turn: Raw<'a>, elements: &mut Vec<Element<'a>>) {
     let (mut role, mut parts) = (None, None);
     members(turn.get(), |key, value| match &*key {
         "role" => role = string(value),
@@ -97,7 +97,7 @@ fn cut<'a>(turn: &'a RawValue, elements: &mut Vec<Element<'a>>) {
         return elements.push(element(Component::History, Kind::Message, turn));
     }
     let is_result =
-        |part: &RawValue| ["functionResponse", "function_response"].iter().any(|key| member(part.get(), key).is_some());
+        |part: Raw<'_>| ["functionResponse", "function_response"].iter().any(|key| member(part.get(), key).is_some());
     let blocks = each(parts, |part, blocks| {
         blocks.push(match is_result(part) {
             true => element(Component::History, Kind::ToolResult, part),
@@ -118,7 +118,7 @@ pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piec
     }
 }
 
-fn read_part<'a>(part: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
+fn read_part<'a>(part: Raw<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
     members(part.get(), |key, value| match &*key {
         "text" => string(value).into_iter().for_each(|text| piece(Piece::Text(text))),
         "functionCall" | "function_call" | "functionResponse" | "function_response" => read_function(value, piece),
@@ -132,7 +132,7 @@ fn read_part<'a>(part: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
     });
 }
 
-fn read_function<'a>(function: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
+fn read_function<'a>(function: Raw<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
     members(function.get(), |key, value| match &*key {
         "name" => string(value).into_iter().for_each(|name| piece(Piece::Text(name))),
         "args" | "response" => piece(Piece::Text(Cow::Borrowed(value.get()))),

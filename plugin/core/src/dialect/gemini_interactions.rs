@@ -9,8 +9,8 @@ use super::nested::{NESTING_MAX, read_block, read_content};
 use super::object::{boolean, count, member, members, string};
 use super::{Answer, Request, UsagePart, Wire, collect, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
+use crate::frame::raw::Raw;
 use crate::prompt::{Component, Element, Kind, Piece};
-use serde_json::value::RawValue;
 
 pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
     let (mut system, mut tools, mut input) = (None, None, None);
@@ -47,7 +47,7 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
 }
 
 /// The input is a list of contents, of steps (`type`), or of turns (`role`).
-fn classify(item: &RawValue) -> (Component, Kind) {
+fn classify(item: Raw<'_>) -> (Component, Kind) {
     let (mut role, mut kind) = (None, None);
     members(item.get(), |key, value| match &*key {
         "role" => role = string(value),

@@ -5,11 +5,11 @@
 //! Must not know: whether the call may be changed; what is done with the answer.
 
 use super::object::{boolean, members};
-use serde_json::value::RawValue;
+use crate::frame::raw::Raw;
 
 /// The request with the question added; `None` where it already asks, or is no object.
 pub(super) fn ask(json: &str) -> Option<String> {
-    let mut options: Option<&RawValue> = None;
+    let mut options: Option<Raw<'_>> = None;
     let mut is_empty = true;
     let is_object = members(json, |key, value| {
         is_empty = false;
@@ -23,7 +23,7 @@ pub(super) fn ask(json: &str) -> Option<String> {
     let Some(options) = options else {
         return insert(json, json, "\"stream_options\":{\"include_usage\":true}", is_empty);
     };
-    let mut asked: Option<&RawValue> = None;
+    let mut asked: Option<Raw<'_>> = None;
     let mut is_empty = true;
     let is_object = members(options.get(), |key, value| {
         is_empty = false;

@@ -6,15 +6,15 @@
 //! Must not know: which dialect, what a medium costs.
 
 use super::object::{members, string};
+use crate::frame::raw::Raw;
 use crate::media::{Medium, Modality};
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// `{"type": "file", "file": {"file_data": ...}}`, `{"image": {"source": {"bytes": ...}}}`.
 const NESTING_MAX: u8 = 3;
 
 /// The medium that a part of a message is; a document, where it does not say.
-pub(super) fn read(part: &RawValue) -> Medium {
+pub(super) fn read(part: Raw<'_>) -> Medium {
     let mut seen = Seen::default();
     match string(part) {
         Some(data) => seen.data = Some(data),
@@ -24,12 +24,12 @@ pub(super) fn read(part: &RawValue) -> Medium {
 }
 
 /// An image that stands as a bare string of Base64, or as any other part.
-pub(super) fn read_image(part: &RawValue) -> Medium {
+pub(super) fn read_image(part: Raw<'_>) -> Medium {
     string(part).map_or_else(|| read(part), |data| Medium::of(Modality::Image, &data))
 }
 
 /// The medium in a member that says what it is by its name (`inlineData` does not, `image` does).
-pub(super) fn read_member(key: &str, value: &RawValue) -> Medium {
+pub(super) fn read_member(key: &str, value: Raw<'_>) -> Medium {
     let mut seen = Seen::default();
     seen.member(key, value, NESTING_MAX);
     seen.medium()
@@ -45,11 +45,11 @@ struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    fn read(&mut self, part: &'a RawValue, nesting: u8) {
+    fn read(&mut self, part: Raw<'a>, nesting: u8) {
         members(part.get(), |key, value| self.member(&key, value, nesting));
     }
 
-    fn member(&mut self, key: &str, value: &'a RawValue, nesting: u8) {
+    fn member(&mut self, key: &str, value: Raw<'a>, nesting: u8) {
         match key {
             "type" => self.modality = self.modality.or(string(value).as_deref().and_then(named)),
             "media_type" | "mime_type" | "mimeType" => self.media_type = string(value),
@@ -108,7 +108,7 @@ mod tests {
 
     fn check(part: &str, modality: Modality, tokens: u64) {
         let part = part.replace("PNG", PNG);
-        let medium = read(serde_json::from_str(&part).expect("JSON"));
+        let medium = read(Raw::of(&part).expect("JSON"));
         assert_eq!((medium.modality, medium.tokens(Rates::of("gpt-4o"))), (modality, tokens), "{part}");
     }
 

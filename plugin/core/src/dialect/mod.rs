@@ -37,11 +37,11 @@ pub use reader::ResponseReader;
 pub use request::{Request, RequestError};
 pub use route::{Operation, Route};
 
+use crate::frame::raw::Raw;
 use crate::prompt::{Element, Kind, Piece};
 use answer::note;
 use reader::{Reader, Wire, object, path, text, value};
-use request::{ELEMENTS_MAX, collect};
-use serde_json::value::RawValue;
+use request::{ELEMENTS_MAX, collect, gather};
 use std::borrow::Cow;
 
 /// How a model reads the tools it is given.
@@ -63,7 +63,7 @@ impl ToolText {
         }
     }
 
-    fn of(self, tool: &RawValue) -> Cow<'_, str> {
+    fn of(self, tool: Raw<'_>) -> Cow<'_, str> {
         match self {
             Self::Namespace => tool_text::render(tool),
             // OpenAI's imitators put the declaration itself before the model.

@@ -4,8 +4,8 @@
 
 use super::medium;
 use super::object::{items, member, members, string};
+use crate::frame::raw::Raw;
 use crate::prompt::Piece;
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// Content holds blocks that hold content: a tool's result holds a search result, which holds text. What a hostile
@@ -13,7 +13,7 @@ use std::borrow::Cow;
 pub(super) const NESTING_MAX: u8 = 4;
 
 /// A text, or blocks.
-pub(super) fn read_content<'a>(content: &'a RawValue, nesting: u8, piece: &mut dyn FnMut(Piece<'a>)) {
+pub(super) fn read_content<'a>(content: Raw<'a>, nesting: u8, piece: &mut dyn FnMut(Piece<'a>)) {
     match string(content) {
         Some(text) => piece(Piece::Text(text)),
         None => _ = items(content.get(), |block| read_block(block, nesting, piece)),
@@ -21,7 +21,7 @@ pub(super) fn read_content<'a>(content: &'a RawValue, nesting: u8, piece: &mut d
 }
 
 /// Text, thinking, tool use with its input, tool results with content of their own; the rest is media.
-pub(super) fn read_block<'a>(block: &'a RawValue, nesting: u8, piece: &mut dyn FnMut(Piece<'a>)) {
+pub(super) fn read_block<'a>(block: Raw<'a>, nesting: u8, piece: &mut dyn FnMut(Piece<'a>)) {
     let Some(deeper) = nesting.checked_sub(1) else { return piece(Piece::Unseen) };
     let mut is_text = false;
     members(block.get(), |key, value| match &*key {

@@ -5,77 +5,76 @@
 //! the providers; nesting is walked without recursion.
 //! Must not know: what a field means.
 
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use crate::frame::raw::{Cursor, Raw};
 use std::borrow::Cow;
-use std::fmt;
-
-#[derive(serde::Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Calls `each` with every member of the object `json`; `false` when `json` is no object.
-pub(super) fn members<'a>(json: &'a str, each: impl FnMut(Cow<'a, str>, &'a RawValue)) -> bool {
-    struct Members<F>(F);
-    impl<'de, F: FnMut(Cow<'de, str>, &'de RawValue)> Visitor<'de> for Members<F> {
-        type Value = ();
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
+pub(super) fn members<'a>(json: &'a str, mut each: impl FnMut(Cow<'a, str>, Raw<'a>)) -> bool {
+    look(json, |key, value| {
+        if let Some(value) = value.raw() {
+            each(key, value);
         }
-        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-            while let Some((Text(key), value)) = map.next_entry()? {
-                (self.0)(key, value);
-            }
-            Ok(())
-        }
-    }
-    serde_json::Deserializer::from_str(json).deserialize_map(Members(each)).is_ok()
+    })
+}
+
+/// Calls `each` at every member of the object `json`, which it may look into or leave; `false` when `json` is no
+/// object. So a long member is passed over once.
+pub(super) fn look<'a>(json: &'a str, each: impl FnMut(Cow<'a, str>, &mut Cursor<'a>)) -> bool {
+    Cursor::new(json).members(each)
 }
 
 /// Calls `each` with every item of the array `json`; `false` when `json` is no array.
-pub(super) fn items<'a>(json: &'a str, each: impl FnMut(&'a RawValue)) -> bool {
-    struct Items<F>(F);
-    impl<'de, F: FnMut(&'de RawValue)> Visitor<'de> for Items<F> {
-        type Value = ();
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an array")
+pub(super) fn items<'a>(json: &'a str, mut each: impl FnMut(Raw<'a>)) -> bool {
+    Cursor::new(json).items(|item| {
+        if let Some(item) = item.raw() {
+            each(item);
         }
-        fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-            while let Some(item) = seq.next_element()? {
-                (self.0)(item);
-            }
-            Ok(())
-        }
-    }
-    serde_json::Deserializer::from_str(json).deserialize_seq(Items(each)).is_ok()
+    })
 }
 
 /// The member `key` of the object `json`, the last one where it is given more than once.
-pub(super) fn member<'a>(json: &'a str, key: &str) -> Option<&'a RawValue> {
+pub(super) fn member<'a>(json: &'a str, key: &str) -> Option<Raw<'a>> {
     let mut found = None;
-    members(json, |name, value| {
+    look(json, |name, value| {
         if name == key {
-            found = Some(value);
+            found = value.raw();
         }
     });
     found
 }
 
+/// Passes over the value that is next, with the strings that its members of these names are, if it is an object.
+pub(super) fn strings<'a, const N: usize>(
+    value: &mut Cursor<'a>,
+    names: [&str; N],
+) -> Option<(Raw<'a>, [Option<Cow<'a, str>>; N])> {
+    let mut found = [const { None }; N];
+    let raw = value.raw_after(|value| {
+        value.members(|key, member| {
+            if let Some((_, found)) = names.iter().zip(&mut found).find(|(name, _)| **name == key) {
+                *found = member.raw().and_then(string);
+            }
+        });
+    })?;
+    Some((raw, found))
+}
+
 /// The value as a string.
-pub(super) fn string(value: &RawValue) -> Option<Cow<'_, str>> {
-    serde_json::from_str::<Text<'_>>(value.get()).ok().map(|Text(text)| text)
+pub(super) fn string(value: Raw<'_>) -> Option<Cow<'_, str>> {
+    value.string()
 }
 
 /// The value as a whole number that is not negative.
-pub(super) fn count(value: &RawValue) -> Option<u64> {
-    serde_json::from_str(value.get()).ok()
+pub(super) fn count(value: Raw<'_>) -> Option<u64> {
+    value.get().parse().ok()
 }
 
 /// The value as true or false.
-pub(super) fn boolean(value: &RawValue) -> Option<bool> {
-    serde_json::from_str(value.get()).ok()
+pub(super) fn boolean(value: Raw<'_>) -> Option<bool> {
+    value.get().parse().ok()
 }
 
 /// Whether the text is one JSON document and nothing else.
 pub(super) fn is_json(text: &str) -> bool {
-    serde_json::from_str::<IgnoredAny>(text).is_ok()
+    Raw::of(text).is_some()
 }

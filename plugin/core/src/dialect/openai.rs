@@ -11,10 +11,10 @@
 use super::medium;
 use super::object::{items, member, string};
 use crate::frame::json::Value;
+use crate::frame::raw::Raw;
 use crate::money::Usd;
 use crate::prompt::Piece;
 use crate::usage::{Bucket, Usage};
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// A usage object as OpenAI counts; `None` where a field is absent or null.
@@ -186,7 +186,7 @@ impl InclusiveUsage {
 }
 
 /// Content is a string, or parts: text where they hold any, else media.
-pub(super) fn read_content<'a>(content: &'a RawValue, piece: &mut dyn FnMut(Piece<'a>)) {
+pub(super) fn read_content<'a>(content: Raw<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
     if let Some(text) = string(content) {
         return piece(Piece::Text(text));
     }

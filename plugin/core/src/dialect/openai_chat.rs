@@ -5,20 +5,31 @@
 //! chunk is read to the end and the last usage stated wins.
 //! Must not know: prices; how other dialects count.
 
-use super::object::{boolean, count, items, member, members, string};
+use super::object::{boolean, count, items, look, member, members, string, strings};
 use super::openai::{CostField, Stated, read_content};
-use super::{Answer, Request, UsagePart, Wire, collect, medium, note, object, path, text, value};
+use super::{Answer, Request, UsagePart, Wire, gather, medium, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
+use crate::frame::raw::{Cursor, Raw};
 use crate::money::Usd;
 use crate::prompt::{Component, Element, Kind, Piece};
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
-    let mut tools: Option<&'a RawValue> = None;
-    let mut messages: Option<&'a RawValue> = None;
-    let mut schema: Option<&'a RawValue> = None;
-    let is_object = members(json, |key, value| match &*key {
+    let (mut tools, mut messages, mut schema) = (None, None, None);
+    let is_object = look(json, |key, value| match &*key {
+        // `functions` is the older spelling of `tools`.
+        "tools" | "functions" => tools = read_tools(value),
+        "messages" => messages = read_messages(value),
+        "response_format" => schema = value.raw().and_then(|format| member(format.get(), "json_schema")),
+        _ => value.raw().into_iter().for_each(|value| read_field(&key, value, request)),
+    });
+    request.extend(schema.map(Element::of_schema));
+    arrange(tools, messages, request);
+    is_object
+}
+
+fn read_field<'a>(key: &str, value: Raw<'a>, request: &mut Request<'a>) {
+    match key {
         "model" => request.model = string(value),
         "stream" => request.stream = boolean(value).unwrap_or(false),
         "max_completion_tokens" => request.max_output_tokens = count(value).or(request.max_output_tokens),
@@ -28,47 +39,57 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
         "user" => request.end_user = string(value),
         "safety_identifier" => request.end_user = request.end_user.take().or(string(value)),
         "service_tier" => request.service_tier = string(value),
-        // `functions` is the older spelling of `tools`.
-        "tools" | "functions" => tools = Some(value),
-        "messages" => messages = Some(value),
-        "response_format" => schema = member(value.get(), "json_schema"),
         _ => {}
-    });
-    request.extend(schema.map(Element::of_schema));
-    read_prompt(tools, messages, request);
-    is_object
+    }
 }
 
-/// Cuts tools and messages into elements: instructions lead, tools follow them, the conversation comes last.
-pub(super) fn read_prompt<'a>(tools: Option<&'a RawValue>, messages: Option<&'a RawValue>, request: &mut Request<'a>) {
-    let messages = collect(messages, |message, elements| {
-        let (component, kind) = classify(message);
-        elements.push(Element { component, kind, name: None, raw: message });
-    });
+/// Adds tools and messages, as this dialect's kin write them, to the prompt.
+pub(super) fn read_prompt<'a>(tools: Option<Raw<'a>>, messages: Option<Raw<'a>>, request: &mut Request<'a>) {
+    let tools = tools.and_then(|tools| read_tools(&mut tools.cursor()));
+    let messages = messages.and_then(|messages| read_messages(&mut messages.cursor()));
+    arrange(tools, messages, request);
+}
+
+/// Instructions lead, tools follow them, the conversation comes last.
+fn arrange<'a>(tools: Option<Vec<Element<'a>>>, messages: Option<Vec<Element<'a>>>, request: &mut Request<'a>) {
     let (instructions, mut conversation): (Vec<_>, Vec<_>) =
         messages.unwrap_or_default().into_iter().partition(|element| element.component == Component::System);
     Element::mark_user(&mut conversation);
-    let tools = collect(tools, |tool, elements| {
-        let name = member(tool.get(), "function").or(Some(tool)).and_then(|of| string(member(of.get(), "name")?));
-        elements.push(Element { component: Component::Tools, kind: Kind::Tool, name, raw: tool });
-    });
     request.extend(instructions);
     request.extend(tools.unwrap_or_default());
     request.extend(conversation);
 }
 
+fn read_tools<'a>(tools: &mut Cursor<'a>) -> Option<Vec<Element<'a>>> {
+    gather(tools, |tool, elements| {
+        let (mut bare, mut within) = (None, None);
+        let raw = tool.raw_after(|tool| {
+            tool.members(|key, value| match &*key {
+                "name" => bare = value.raw().and_then(string),
+                "function" => within = strings(value, ["name"]).and_then(|(_, [name])| name),
+                _ => {}
+            });
+        });
+        let name = within.or(bare);
+        elements.extend(raw.map(|raw| Element { component: Component::Tools, kind: Kind::Tool, name, raw }));
+    })
+}
+
+fn read_messages<'a>(messages: &mut Cursor<'a>) -> Option<Vec<Element<'a>>> {
+    gather(messages, |message, elements| {
+        if let Some((raw, [role, name])) = strings(message, ["role", "name"]) {
+            let (component, kind) = classify(role.as_deref(), name.as_deref());
+            elements.push(Element { component, kind, name: None, raw });
+        }
+    })
+}
+
 /// The component of a message; every message of the user counts as [`Component::User`] until the last is known.
-fn classify(message: &RawValue) -> (Component, Kind) {
-    let (mut role, mut name) = (None, None);
-    members(message.get(), |key, value| match &*key {
-        "role" => role = string(value),
-        "name" => name = string(value),
-        _ => {}
-    });
+fn classify(role: Option<&str>, name: Option<&str>) -> (Component, Kind) {
     if name.is_some_and(|name| name.starts_with("example")) {
         return (Component::FewShot, Kind::Message);
     }
-    match role.as_deref() {
+    match role {
         Some("system" | "developer") => (Component::System, Kind::Message),
         Some("tool" | "function") => (Component::History, Kind::ToolResult),
         Some("user") => (Component::User, Kind::Message),
@@ -98,7 +119,7 @@ pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piec
     });
 }
 
-fn read_tool_call<'a>(function: Option<&'a RawValue>, piece: &mut dyn FnMut(Piece<'a>)) {
+fn read_tool_call<'a>(function: Option<Raw<'a>>, piece: &mut dyn FnMut(Piece<'a>)) {
     let Some(function) = function else { return };
     members(function.get(), |key, value| {
         if matches!(&*key, "name" | "arguments") {

@@ -6,11 +6,11 @@
 
 use super::object::{boolean, count, items, members, string};
 use super::{Request, collect};
+use crate::frame::raw::Raw;
 use crate::prompt::{Component, Element, Kind, Piece};
-use serde_json::value::RawValue;
 
 pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
-    let (mut prompt, mut suffix): (Option<&'a RawValue>, Option<&'a RawValue>) = (None, None);
+    let (mut prompt, mut suffix): (Option<Raw<'a>>, Option<Raw<'a>>) = (None, None);
     let is_object = members(json, |key, value| match &*key {
         "model" => request.model = string(value),
         "stream" => request.stream = boolean(value).unwrap_or(false),
@@ -44,7 +44,7 @@ pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piec
 }
 
 /// How many tokens an array of them holds, or an array of such arrays.
-fn tokens(prompt: &RawValue) -> u64 {
+fn tokens(prompt: Raw<'_>) -> u64 {
     let mut tokens: u64 = 0;
     items(prompt.get(), |item| {
         let mut inner: u64 = 0;

@@ -7,17 +7,44 @@
 //! `web_search_call` items whose action is a search are counted; opening or searching in a page is free.
 //! Must not know: prices; how other dialects count.
 
-use super::object::{boolean, count, member, members, string};
+use super::object::{boolean, count, look, member, members, string, strings};
 use super::openai::{CostField, Stated, read_content};
-use super::{Answer, Request, UsagePart, Wire, collect, note, object, path, text, value};
+use super::{Answer, Request, UsagePart, Wire, gather, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
+use crate::frame::raw::{Cursor, Raw};
 use crate::money::Usd;
 use crate::prompt::{Component, Element, Kind, Piece};
-use serde_json::value::RawValue;
 
 pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
     let (mut instructions, mut tools, mut input, mut schema) = (None, None, None, None);
-    let is_object = members(json, |key, value| match &*key {
+    let is_object = look(json, |key, value| match &*key {
+        "instructions" => instructions = value.raw(),
+        "text" => {
+            let format = value.raw().and_then(|text| member(text.get(), "format"));
+            schema = format.filter(|format| member(format.get(), "schema").is_some());
+        }
+        "tools" => tools = read_tools(value),
+        // One message given as a string, or a list of items.
+        "input" => {
+            input = gather(value, |item, elements| elements.extend(read_item(item)));
+            if input.is_none() {
+                input = value.raw().map(|raw| vec![message(Component::User, raw)]);
+            }
+        }
+        _ => value.raw().into_iter().for_each(|value| read_field(&key, value, request)),
+    });
+    let instructions = instructions.filter(|raw| raw.get() != "null");
+    request.extend(instructions.map(|raw| message(Component::System, raw)));
+    request.extend(schema.map(Element::of_schema));
+    request.extend(tools.unwrap_or_default());
+    let mut conversation = input.unwrap_or_default();
+    Element::mark_user(&mut conversation);
+    request.extend(conversation);
+    is_object
+}
+
+fn read_field<'a>(key: &str, value: Raw<'a>, request: &mut Request<'a>) {
+    match key {
         "model" => request.model = string(value),
         "stream" => request.stream = boolean(value).unwrap_or(false),
         "max_output_tokens" => request.max_output_tokens = count(value),
@@ -26,40 +53,26 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
         "safety_identifier" => request.end_user = request.end_user.take().or(string(value)),
         "service_tier" => request.service_tier = string(value),
         "previous_response_id" | "conversation" | "prompt" => request.has_unseen |= value.get() != "null",
-        "instructions" => instructions = Some(value),
-        "text" => {
-            let format = member(value.get(), "format");
-            schema = format.filter(|format| member(format.get(), "schema").is_some());
-        }
-        "tools" => tools = Some(value),
-        "input" => input = Some(value),
         _ => {}
-    });
-    let message = |component, raw| Element { component, kind: Kind::Message, name: None, raw };
-    let instructions = instructions.filter(|raw| raw.get() != "null");
-    request.extend(instructions.map(|raw| message(Component::System, raw)));
-    request.extend(schema.map(Element::of_schema));
-    let tools = collect(tools, |tool, elements| {
-        // Tools of the provider's own (`{"type":"web_search"}`) have no name but their type.
-        let name = member(tool.get(), "name").or_else(|| member(tool.get(), "type")).and_then(string);
-        elements.push(Element { component: Component::Tools, kind: Kind::Tool, name, raw: tool });
-    });
-    request.extend(tools.unwrap_or_default());
-    // One message given as a string, or a list of items.
-    let items = collect(input, |item, elements| elements.push(classify(item)));
-    let mut conversation = items.or_else(|| Some(vec![message(Component::User, input?)])).unwrap_or_default();
-    Element::mark_user(&mut conversation);
-    request.extend(conversation);
-    is_object
+    }
 }
 
-fn classify(item: &RawValue) -> Element<'_> {
-    let (mut role, mut kind) = (None, None);
-    members(item.get(), |key, value| match &*key {
-        "role" => role = string(value),
-        "type" => kind = string(value),
-        _ => {}
-    });
+const fn message(component: Component, raw: Raw<'_>) -> Element<'_> {
+    Element { component, kind: Kind::Message, name: None, raw }
+}
+
+fn read_tools<'a>(tools: &mut Cursor<'a>) -> Option<Vec<Element<'a>>> {
+    gather(tools, |tool, elements| {
+        if let Some((raw, [name, kind])) = strings(tool, ["name", "type"]) {
+            // Tools of the provider's own (`{"type":"web_search"}`) have no name but their type.
+            let name = name.or(kind);
+            elements.push(Element { component: Component::Tools, kind: Kind::Tool, name, raw });
+        }
+    })
+}
+
+fn read_item<'a>(item: &mut Cursor<'a>) -> Option<Element<'a>> {
+    let (raw, [role, kind]) = strings(item, ["role", "type"])?;
     let is_output = kind.as_deref().is_some_and(|kind| kind.ends_with("_output"));
     let (component, kind) = match role.as_deref() {
         Some("system" | "developer") => (Component::System, Kind::Message),
@@ -67,7 +80,7 @@ fn classify(item: &RawValue) -> Element<'_> {
         _ if is_output => (Component::History, Kind::ToolResult),
         _ => (Component::History, Kind::Message),
     };
-    Element { component, kind, name: None, raw: item }
+    Some(Element { component, kind, name: None, raw })
 }
 
 pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {

@@ -3,9 +3,8 @@
 //! Invariants: bounded parts, whatever the body.
 //! Must not know: single wire formats.
 
-use super::object;
+use crate::frame::raw::{Cursor, Raw};
 use crate::prompt::Element;
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// What a request asks for.
@@ -22,7 +21,7 @@ pub struct Request<'a> {
     /// The end user the body names.
     pub end_user: Option<Cow<'a, str>>,
     /// What else the body says of the caller: an object of the caller's own members.
-    pub metadata: Option<&'a RawValue>,
+    pub metadata: Option<Raw<'a>>,
     /// The processing speed asked for (Anthropic `speed`).
     pub speed: Option<Cow<'a, str>>,
     /// The service tier asked for.
@@ -51,11 +50,23 @@ impl<'a> Request<'a> {
 
 /// Cuts an array into elements, up to the bound; `None` where there is no array.
 pub(super) fn collect<'a>(
-    array: Option<&'a RawValue>,
-    mut element: impl FnMut(&'a RawValue, &mut Vec<Element<'a>>),
+    array: Option<Raw<'a>>,
+    mut element: impl FnMut(Raw<'a>, &mut Vec<Element<'a>>),
+) -> Option<Vec<Element<'a>>> {
+    gather(&mut array?.cursor(), |item, elements| {
+        if let Some(item) = item.raw() {
+            element(item, elements);
+        }
+    })
+}
+
+/// Cuts the array that is next into elements, with a look into each item while it is passed over.
+pub(super) fn gather<'a>(
+    array: &mut Cursor<'a>,
+    mut element: impl FnMut(&mut Cursor<'a>, &mut Vec<Element<'a>>),
 ) -> Option<Vec<Element<'a>>> {
     let mut elements = Vec::new();
-    let is_array = object::items(array?.get(), |item| {
+    let is_array = array.items(|item| {
         if elements.len() < ELEMENTS_MAX {
             element(item, &mut elements);
         }

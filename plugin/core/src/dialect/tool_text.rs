@@ -6,12 +6,12 @@
 //! Must not know: tokens, models.
 
 use super::object::{items, member, members, string};
-use serde_json::value::RawValue;
+use crate::frame::raw::Raw;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Whether a tool is declared by the caller; one of the provider's own brings instructions that nobody sees.
-pub(super) fn is_declared(tool: &RawValue) -> bool {
+pub(super) fn is_declared(tool: Raw<'_>) -> bool {
     const SCHEMAS: [&str; 8] = [
         "function",
         "toolSpec",
@@ -34,7 +34,7 @@ pub(super) const NAMESPACE: &str = "namespace functions {\n\n} // namespace func
 const NESTING_MAX: usize = 8;
 
 /// The text of a declaration, as Chat Completions (`function` inside) and Responses write it.
-pub(super) fn render(tool: &RawValue) -> Cow<'_, str> {
+pub(super) fn render(tool: Raw<'_>) -> Cow<'_, str> {
     let function = member(tool.get(), "function").unwrap_or(tool);
     let (mut name, mut description, mut parameters) = (None, None, None);
     members(function.get(), |key, value| match &*key {
@@ -70,7 +70,7 @@ fn comment(description: Option<&str>, indent: usize, text: &mut String) {
 }
 
 /// The properties of an object's schema, a line each.
-fn fields(schema: &RawValue, nesting: usize) -> String {
+fn fields(schema: Raw<'_>, nesting: usize) -> String {
     let mut required: BTreeSet<Cow<'_, str>> = BTreeSet::new();
     if let Some(names) = member(schema.get(), "required") {
         items(names.get(), |name| required.extend(string(name)));
@@ -89,7 +89,7 @@ fn fields(schema: &RawValue, nesting: usize) -> String {
     text
 }
 
-fn push_type(schema: &RawValue, nesting: usize, text: &mut String) {
+fn push_type(schema: Raw<'_>, nesting: usize, text: &mut String) {
     if nesting >= NESTING_MAX {
         return text.push_str("any");
     }
@@ -132,7 +132,7 @@ fn push_type(schema: &RawValue, nesting: usize, text: &mut String) {
     }
 }
 
-fn push_choices(list: &RawValue, text: &mut String, mut push: impl FnMut(&RawValue, &mut String)) {
+fn push_choices(list: Raw<'_>, text: &mut String, mut push: impl FnMut(Raw<'_>, &mut String)) {
     let mut is_first = true;
     items(list.get(), |choice| {
         if !std::mem::replace(&mut is_first, false) {
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     fn check(tool: &str, text: &str) {
-        let tool: &RawValue = serde_json::from_str(tool).expect("JSON");
+        let tool = Raw::of(tool).expect("JSON");
         assert_eq!(render(tool), text);
     }
 
@@ -181,7 +181,7 @@ mod tests {
     fn schemas_that_nest_without_end_are_not_followed() {
         let deep = format!("{}{{}}{}", r#"{"type":"array","items":"#.repeat(100), "}".repeat(100));
         let tool = format!(r#"{{"name":"f","parameters":{{"properties":{{"x":{deep}}}}}}}"#);
-        let tool: &RawValue = serde_json::from_str(&tool).expect("JSON");
+        let tool = Raw::of(&tool).expect("JSON");
         assert!(render(tool).ends_with("x?: any[][][][][][][][],\n}) => any;\n\n"), "{}", render(tool));
     }
 }

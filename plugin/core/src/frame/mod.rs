@@ -8,6 +8,7 @@
 mod envelope;
 pub mod eventstream;
 pub mod json;
+pub mod raw;
 pub mod reduce;
 pub mod sse;
 pub mod withhold;

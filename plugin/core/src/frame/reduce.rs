@@ -160,14 +160,17 @@ impl Reducer {
     fn keeping(&mut self, piece: &[u8], start: usize, limit: usize) -> usize {
         let room = limit.saturating_sub(self.reduced.json.len().saturating_sub(start));
         let near = piece.get(..room).unwrap_or(piece);
-        match memchr::memchr2(b'"', b'\\', near) {
-            Some(at) => {
-                let is_end = near.get(at) == Some(&b'"');
-                self.state = if is_end { State::Outside } else { State::Escape { start, limit } };
+        match end_of_string(near) {
+            End::Quote(at) => {
+                self.state = State::Outside;
                 self.take(piece, at.saturating_add(1))
             }
-            None if room > 0 => self.take(piece, near.len()),
-            None => self.limit_reached(piece, start, limit),
+            End::Backslash => {
+                self.state = State::Escape { start, limit };
+                self.take(piece, near.len())
+            }
+            End::Beyond if room > 0 => self.take(piece, near.len()),
+            End::Beyond => self.limit_reached(piece, start, limit),
         }
     }
 
@@ -192,18 +195,21 @@ impl Reducer {
     }
 
     fn skipping(&mut self, piece: &[u8]) -> usize {
-        let Some(at) = memchr::memchr2(b'"', b'\\', piece) else { return self.omit(piece.len()) };
-        if piece.get(at) == Some(&b'"') {
-            self.omit(at);
-            // Nothing was cut off a string that ends where its limit is.
-            self.reduced.cuts.pop_if(|cut| cut.omitted == 0);
-            self.state = State::Outside;
-            self.take(piece.get(at..).unwrap_or_default(), 1);
-        } else {
-            self.omit(at.saturating_add(1));
-            self.state = State::SkippedEscape;
+        match end_of_string(piece) {
+            End::Quote(at) => {
+                self.omit(at);
+                // Nothing was cut off a string that ends where its limit is.
+                self.reduced.cuts.pop_if(|cut| cut.omitted == 0);
+                self.state = State::Outside;
+                self.take(piece.get(at..).unwrap_or_default(), 1);
+                at.saturating_add(1)
+            }
+            End::Backslash => {
+                self.state = State::SkippedEscape;
+                self.omit(piece.len())
+            }
+            End::Beyond => self.omit(piece.len()),
         }
-        at.saturating_add(1)
     }
 
     fn take(&mut self, piece: &[u8], length: usize) -> usize {
@@ -219,6 +225,33 @@ impl Reducer {
             cut.omitted = cut.omitted.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
         }
         length
+    }
+}
+
+/// Where a string goes on from the inside of it.
+enum End {
+    /// To the quote there.
+    Quote(usize),
+    /// Behind these bytes, of which the last begins an escape.
+    Backslash,
+    /// Behind these bytes.
+    Beyond,
+}
+
+/// Finds the end of a string from a place outside an escape. Escapes in a row take no search.
+fn end_of_string(bytes: &[u8]) -> End {
+    let mut rest = bytes;
+    loop {
+        rest = match rest {
+            [] => return End::Beyond,
+            [b'"', ..] => return End::Quote(bytes.len().saturating_sub(rest.len())),
+            [b'\\'] => return End::Backslash,
+            [b'\\', _, after @ ..] => after,
+            _ => match memchr::memchr2(b'"', b'\\', rest) {
+                Some(at) => rest.get(at..).unwrap_or_default(),
+                None => return End::Beyond,
+            },
+        }
     }
 }
 
