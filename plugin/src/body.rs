@@ -1,8 +1,8 @@
 //! A request's body in the gateway's buffer: read whole, or in windows where it is large.
 //!
 //! A VM's memory never shrinks, so one request with twenty megabytes of images must not leave it twenty megabytes larger.
-//! Invariants: what is read at once is at most [`WHOLE_MAX`], but on a gateway that hands bodies over whole or not at all;
-//! a body that is not handed over is never taken for an empty one.
+//! Invariants: what is looked at as a whole is at most [`WHOLE_MAX`], and so is what is read at once, but on a gateway that
+//! hands bodies over whole or not at all; a body that is not handed over is never taken for an empty one.
 //! Must not know: wire formats.
 
 use crate::abi::{self, Buffer};
@@ -36,7 +36,15 @@ impl Buffered {
             0 => Some(Vec::new()),
             _ => root.metrics.note("get_buffer_bytes", abi::buffer(Buffer::RequestBody, size)).flatten(),
         };
-        body.filter(|body| body.len() >= size).map_or(Self::Unreadable(size), Self::Whole)
+        match body.filter(|body| body.len() >= size) {
+            None => Self::Unreadable(size),
+            // Other calls of the worker wait meanwhile, so that a large body is looked at in part wherever it is read.
+            Some(body) if size > WHOLE_MAX => Self::reduce(size, |reducer| {
+                reducer.feed(&body);
+                true
+            }),
+            Some(body) => Self::Whole(body),
+        }
     }
 
     pub(crate) const fn as_body(&self) -> Body<'_> {
@@ -48,21 +56,30 @@ impl Buffered {
         }
     }
 
-    /// Leaves out what is long, and more where that is not enough.
     fn read_windows(root: &mut Root, size: usize) -> Self {
-        for keep in [Keep::Texts, Keep::Little] {
-            let mut reducer = Reducer::new(keep);
+        Self::reduce(size, |reducer| {
             let mut at = 0;
             while at < size {
                 let window = abi::window(Buffer::RequestBody, at, WINDOW.min(size.saturating_sub(at)));
                 let window = root.metrics.note("get_buffer_bytes", window).flatten().unwrap_or_default();
                 if window.is_empty() {
-                    return Self::Unreadable(size);
+                    return false;
                 }
                 at = at.saturating_add(window.len());
                 if !reducer.feed(&window) {
                     break;
                 }
+            }
+            true
+        })
+    }
+
+    /// Leaves out what is long, and more where that is not enough. `feed` gives the body, and says whether it could.
+    fn reduce(size: usize, mut feed: impl FnMut(&mut Reducer) -> bool) -> Self {
+        for keep in [Keep::Texts, Keep::Little] {
+            let mut reducer = Reducer::new(keep);
+            if !feed(&mut reducer) {
+                return Self::Unreadable(size);
             }
             if let Some(reduced) = reducer.end() {
                 return Self::Reduced(reduced);
