@@ -42,13 +42,15 @@ pub(crate) enum Buffer {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum LogLevel {
     Info = 2,
+    Warn = 3,
     Critical = 5,
 }
 
-/// Counters add up, histograms record.
+/// Counters add up, gauges are set, histograms record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum MetricKind {
     Counter = 0,
+    Gauge = 1,
     Histogram = 2,
 }
 

@@ -10,8 +10,9 @@ use crate::store::StoreError;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use tollgate_core::event::Event;
+use tollgate_core::limit::Finding;
 use tollgate_core::metrics::{Kind, Measurement, named};
-use tollgate_core::names::{EVENT_LOG_PREFIX, label, metric, state};
+use tollgate_core::names::{EVENT_LOG_PREFIX, THRESHOLD_LOG_PREFIX, label, metric, state};
 
 /// A secret of 128 bits that nobody outside can guess, from the host's random numbers.
 pub(crate) fn secret() -> [u64; 2] {
@@ -88,6 +89,7 @@ impl Metrics {
             None => {
                 let kind = match kind {
                     Kind::Counter => MetricKind::Counter,
+                    Kind::Gauge => MetricKind::Gauge,
                     Kind::Histogram => MetricKind::Histogram,
                 };
                 // A gateway without metrics refuses this every time; there is nowhere to count that.
@@ -98,7 +100,7 @@ impl Metrics {
         };
         _ = match kind {
             Kind::Counter => abi::increment_metric(id, amount),
-            Kind::Histogram => abi::record_metric(id, amount),
+            Kind::Gauge | Kind::Histogram => abi::record_metric(id, amount),
         };
     }
 }
@@ -132,6 +134,9 @@ pub(crate) fn emit(host: Host, metrics: &mut Metrics, event: &Event, measured: &
     let json = serde_json::to_string(event).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
     metrics.note("set_property", host.publish(state::EVENT, &json));
     measured.iter().for_each(|measured| metrics.apply(measured));
+    for crossing in event.limits.iter().flat_map(Finding::crossings) {
+        abi::log(LogLevel::Warn, &format!("{THRESHOLD_LOG_PREFIX}{crossing}"));
+    }
     if to_log {
         abi::log(LogLevel::Info, &format!("{EVENT_LOG_PREFIX}{json}"));
     }

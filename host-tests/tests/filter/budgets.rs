@@ -1,7 +1,7 @@
 //! Budgets in the gateways: calls of all workers together stay within them, whatever ends a call.
 
 use serde_json::Value;
-use tollgate_core::names::{header, metric};
+use tollgate_core::names::{THRESHOLD_LOG_PREFIX, header, metric};
 use tollgate_host::gateway::{Gateway, Outcome, Profile, Settings};
 use tollgate_host::replay;
 use tollgate_host::standin::Dialect;
@@ -150,5 +150,32 @@ fn a_call_beyond_a_threshold_that_warns_carries_the_warning_on_its_answer() {
         let second = warning(call(&gateway, 0, exchange, KEY));
         assert_eq!(second.as_deref(), Some("limit calls is beyond 50 %"), "{profile:?}");
         assert_eq!(call(&gateway, 0, exchange, KEY).status(), 429);
+    }
+}
+
+#[test]
+fn each_threshold_is_logged_and_counted_once_and_metrics_say_how_the_budget_stands() {
+    let exchange = one(Dialect::OpenAiChat, false);
+    for profile in Profile::ALL {
+        let gateway = gateway(
+            profile,
+            r#"{"id": "calls", "measure": "requests", "per": "day", "key": ["team"], "limit": 4, "thresholds": [{"at_percent": 50}]}"#,
+        );
+        (0..5).for_each(|_| drop(call(&gateway, 0, exchange, ("x-tollgate-team", "a\"\\b"))));
+        let lines: Vec<String> = gateway.log().into_iter().map(|line| line.text).collect();
+        let told: Vec<Value> = lines
+            .iter()
+            .filter_map(|line| line.split_once(THRESHOLD_LOG_PREFIX))
+            .map(|(_, json)| serde_json::from_str(json).unwrap())
+            .collect();
+        let percents: Vec<_> = told.iter().map(|line| line["at_percent"].as_u64()).collect();
+        assert_eq!(percents, [Some(50), Some(100)], "{profile:?}");
+        assert_eq!(told[0]["key"]["team"], "a\"\\b");
+        if has_metrics(profile) {
+            assert_eq!(metric(&gateway, metric::THRESHOLDS, &[("limit", "calls"), ("percent", "50")]), Some(1));
+            let gauge = |name| metric(&gateway, name, &[("limit", "calls"), ("key", "a__b")]);
+            let stands = [metric::BUDGET_USED, metric::BUDGET_RESERVED, metric::BUDGET_LIMIT, metric::BUDGET_REMAINING];
+            assert_eq!(stands.map(gauge), [Some(4), Some(0), Some(4), Some(0)], "{profile:?}");
+        }
     }
 }

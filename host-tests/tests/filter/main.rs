@@ -5,6 +5,7 @@
 
 mod attribution;
 mod bodies;
+mod breakers;
 mod budgets;
 mod configuration;
 mod counting;

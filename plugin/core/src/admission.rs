@@ -5,12 +5,13 @@
 //! Must not know: wire formats, how the ledger is kept.
 
 use crate::call::{Call, Verdict};
-use crate::config::raw::Reserve;
+use crate::config::raw::{Measure, Reserve};
 use crate::dialect::Request;
 use crate::event::Event;
 use crate::limit::{Change, Claims, Done, Estimate, Limit, Subject};
 use crate::meter::Meter;
 use crate::refusal;
+use crate::step;
 use crate::time::Timestamp;
 
 impl Meter {
@@ -22,6 +23,9 @@ impl Meter {
         }
         let is_bounded = limits.iter().any(|limit| limit.reserve == Reserve::UpperBound);
         let estimate = self.estimate(call, is_bounded.then_some(request));
+        if limits.iter().any(|limit| limit.gauge.measure == Measure::Repeats) {
+            call.mark = step::mark(call.route.dialect, request);
+        }
         let subject = subject(call);
         let judge = |limit: &Limit| limit.judge(&subject, &estimate);
         let (mut findings, mut denial) = (Vec::new(), None);
@@ -95,5 +99,6 @@ fn subject(call: &Call) -> Subject<'_> {
         provider: call.provider(),
         dialect: call.route.dialect.name(),
         attribution: &call.attribution,
+        mark: call.mark,
     }
 }

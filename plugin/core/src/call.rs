@@ -23,6 +23,8 @@ pub struct Call {
     pub(crate) asked: Asked,
     pub(crate) prompt: Prompt,
     pub(crate) findings: Vec<Finding>,
+    /// Tells its step from others.
+    pub(crate) mark: Option<u64>,
     /// What it takes of budgets.
     pub(crate) claims: Claims,
     pub(crate) status: Option<u16>,
@@ -139,6 +141,7 @@ impl Call {
             asked,
             prompt: Prompt::default(),
             findings: Vec::new(),
+            mark: None,
             claims: Claims::default(),
             status: None,
             reader: None,

@@ -35,6 +35,7 @@ mod refusal;
 #[cfg(feature = "schema")]
 pub mod schema;
 mod settlement;
+mod step;
 pub mod time;
 pub mod tokens;
 pub mod trace;

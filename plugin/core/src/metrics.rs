@@ -7,7 +7,7 @@
 
 use crate::attribution::Dimension;
 use crate::event::{CostSource, Event, Outcome, UsageSource};
-use crate::limit::Standing;
+use crate::limit::{Finding, Standing};
 use crate::money::Usd;
 use crate::names::{label, metric};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +24,8 @@ const OTHER: &str = "other";
 pub enum Kind {
     /// Add to a counter.
     Counter,
+    /// Set a gauge.
+    Gauge,
     /// Record in a histogram.
     Histogram,
 }
@@ -71,13 +73,15 @@ pub struct Measurer {
     labels: Vec<Dimension>,
     max_values: usize,
     seen: BTreeMap<&'static str, BTreeSet<String>>,
+    /// Keys of each limit that are shown.
+    budgets: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Measurer {
     /// Labels every metric with the model and these dimensions.
     #[must_use]
     pub const fn new(labels: Vec<Dimension>, max_values: usize) -> Self {
-        Self { labels, max_values, seen: BTreeMap::new() }
+        Self { labels, max_values, seen: BTreeMap::new(), budgets: BTreeMap::new() }
     }
 
     /// Everything an event of an ended call counts.
@@ -125,11 +129,41 @@ impl Measurer {
             let action = if found.denies() { "deny" } else { "observe" };
             add(metric::LIMITED, &[(label::LIMIT, &found.id), (label::ACTION, action)], Kind::Counter, 1);
         }
+        for found in &event.limits {
+            for percent in &found.crossed {
+                let labels = [(label::LIMIT, found.id.as_str()), (label::PERCENT, &*percent.to_string())];
+                add(metric::THRESHOLDS, &labels, Kind::Counter, 1);
+            }
+        }
         if event.outcome != Outcome::Denied {
             add(metric::DURATION, &[], Kind::Histogram, event.timing.duration_ms);
             event.timing.ttft_ms.into_iter().for_each(|ttft| add(metric::TTFT, &[], Kind::Histogram, ttft));
         }
+        event.limits.iter().for_each(|found| self.budget(found, &mut measured));
         measured
+    }
+
+    /// How a budget stands. Of keys beyond the cap nothing is shown: amounts of several would make no sense as one.
+    fn budget(&mut self, found: &Finding, measured: &mut Vec<Measurement>) {
+        let Some(gauges) = found.gauges else { return };
+        let key: Vec<_> = found.key.values().map(String::as_str).collect();
+        let key = key.join("/");
+        let seen = self.budgets.entry(found.id.clone()).or_default();
+        if !seen.contains(&key) {
+            if seen.len() >= self.max_values {
+                return;
+            }
+            seen.insert(key.clone());
+        }
+        let labels = [(label::LIMIT, found.id.as_str()), (label::KEY, key.as_str())];
+        for (name, amount) in [
+            (metric::BUDGET_USED, gauges.used),
+            (metric::BUDGET_RESERVED, gauges.reserved),
+            (metric::BUDGET_LIMIT, gauges.limit),
+            (metric::BUDGET_REMAINING, gauges.remaining),
+        ] {
+            measured.push(Measurement { name: named(name, &labels), kind: Kind::Gauge, amount });
+        }
     }
 
     /// Model, provider and the configured dimensions. Only models that the price list knows name themselves: a

@@ -5,6 +5,8 @@
 
 /// The version of the event's schema.
 pub const EVENT_SCHEMA: &str = "tollgate.event/1";
+/// What the log line of a threshold that was crossed starts with.
+pub const THRESHOLD_LOG_PREFIX: &str = "tollgate threshold ";
 /// What an event's log line starts with.
 pub const EVENT_LOG_PREFIX: &str = "tollgate event ";
 
@@ -33,6 +35,16 @@ pub mod metric {
     pub const UNPRICED: &str = "tollgate_unpriced_total";
     /// Calls that a limit found beyond it, by limit and action.
     pub const LIMITED: &str = "tollgate_limited_total";
+    /// Thresholds of budgets that were crossed, by limit and per cent.
+    pub const THRESHOLDS: &str = "tollgate_thresholds_total";
+    /// What is charged to a budget, by limit and key.
+    pub const BUDGET_USED: &str = "tollgate_budget_used";
+    /// What is set aside in a budget for calls that run.
+    pub const BUDGET_RESERVED: &str = "tollgate_budget_reserved";
+    /// The most that a budget allows.
+    pub const BUDGET_LIMIT: &str = "tollgate_budget_limit";
+    /// What is left of a budget.
+    pub const BUDGET_REMAINING: &str = "tollgate_budget_remaining";
     /// Host calls that failed, by function and status; the filter went on without them.
     pub const HOST_ERRORS: &str = "tollgate_host_errors_total";
     /// Records that the ledger could not keep or read, by reason; the call went on without them.
@@ -47,7 +59,7 @@ pub mod metric {
     pub const TTFT: &str = "tollgate_ttft_ms";
 
     /// Every metric, in the order in which the README lists them.
-    pub const ALL: [&str; 17] = [
+    pub const ALL: [&str; 22] = [
         REQUESTS,
         TOKENS,
         BUCKET_TOKENS,
@@ -59,6 +71,11 @@ pub mod metric {
         UNMETERED,
         UNPRICED,
         LIMITED,
+        THRESHOLDS,
+        BUDGET_USED,
+        BUDGET_RESERVED,
+        BUDGET_LIMIT,
+        BUDGET_REMAINING,
         HOST_ERRORS,
         LEDGER_ERRORS,
         EXPORT_DROPPED,
@@ -86,6 +103,10 @@ pub mod label {
     pub const LIMIT: &str = "limit";
     /// What a limit did.
     pub const ACTION: &str = "action";
+    /// A threshold.
+    pub const PERCENT: &str = "percent";
+    /// Whose a budget is.
+    pub const KEY: &str = "key";
     /// Spans or logs.
     pub const SIGNAL: &str = "signal";
     /// A host function.
@@ -94,8 +115,8 @@ pub mod label {
     pub const STATUS: &str = "status";
 
     /// Every one of them.
-    pub const ALL: [&str; 11] =
-        [MODEL, PROVIDER, OUTCOME, TYPE, COMPONENT, REASON, LIMIT, ACTION, SIGNAL, FUNCTION, STATUS];
+    pub const ALL: [&str; 13] =
+        [MODEL, PROVIDER, OUTCOME, TYPE, COMPONENT, REASON, LIMIT, ACTION, PERCENT, KEY, SIGNAL, FUNCTION, STATUS];
 }
 
 /// Values written for access logs and spans. On Envoy each is filter state `wasm.<name>`.

@@ -70,6 +70,10 @@ fn message(limit: &Limit, refusal: &Refusal) -> String {
         Standing::Unknown => format!("limit `{id}` cannot be checked at the moment; try again"),
         Standing::Within | Standing::Exceeded => {
             let spent = match limit.gauge.measure {
+                Measure::Repeats => format!("limit `{id}` stops a step that is made over and over again"),
+                _ if refusal.balance.is_some_and(|balance| balance.cools_until.is_some()) => {
+                    format!("limit `{id}` was spent, and cools down")
+                }
                 Measure::Concurrency => format!("limit `{id}` takes no more calls at the same time"),
                 _ => format!("limit `{id}` is spent"),
             };
@@ -128,7 +132,7 @@ mod tests {
     }
 
     fn refusal(fits: Option<Timestamp>, is_own: bool) -> Refusal {
-        let balance = Balance { spent: 90, held: 5, allowed: 100, resets: fits, exhausted: None };
+        let balance = Balance { spent: 90, held: 5, allowed: 100, resets: fits, exhausted: None, cools_until: None };
         Refusal { index: 0, standing: Standing::Exceeded, amount: Some(10), balance: Some(balance), fits, is_own }
     }
 

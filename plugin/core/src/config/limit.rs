@@ -79,6 +79,7 @@ impl Compiler {
                     window,
                     allowed,
                     burst,
+                    cool_down_ms: u64::from(raw.cool_down_seconds).saturating_mul(1_000),
                     debt: raw.debt,
                     thresholds: thresholds.iter().filter_map(part).collect(),
                 },
@@ -105,7 +106,9 @@ impl Compiler {
             let hint = match raw.measure {
                 Measure::CostUsd => "write dollars as a decimal like \"0.50\"",
                 Measure::WeightedTokens => "write tokens with at most three decimals",
-                Measure::Requests | Measure::Steps | Measure::Concurrency => "write a whole number of calls",
+                Measure::Requests | Measure::Steps | Measure::Repeats | Measure::Concurrency => {
+                    "write a whole number of calls"
+                }
                 _ => "write a whole number of tokens",
             };
             self.error(path.to_owned(), format!("`{text}` is not an amount of {}", raw.measure.unit()), hint);
@@ -228,7 +231,7 @@ impl Compiler {
                     let path = format!("{item}.key");
                     self.error(path, "calls on their own share nothing", "set `per` to the time to count over");
                 }
-                if matches!(raw.measure, Measure::Requests | Measure::Steps) {
+                if matches!(raw.measure, Measure::Requests | Measure::Steps | Measure::Repeats) {
                     let path = format!("{item}.per");
                     self.error(path, "a call is always one call", "set `per` to the time to count over");
                 }

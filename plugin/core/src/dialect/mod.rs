@@ -19,7 +19,7 @@ mod include_usage;
 mod limits;
 mod medium;
 mod nested;
-mod object;
+pub(crate) mod object;
 mod ollama;
 mod openai;
 mod openai_chat;

@@ -9,7 +9,7 @@ use crate::frame::raw::{Cursor, Raw};
 use std::borrow::Cow;
 
 /// Calls `each` with every member of the object `json`; `false` when `json` is no object.
-pub(super) fn members<'a>(json: &'a str, mut each: impl FnMut(Cow<'a, str>, Raw<'a>)) -> bool {
+pub(crate) fn members<'a>(json: &'a str, mut each: impl FnMut(Cow<'a, str>, Raw<'a>)) -> bool {
     look(json, |key, value| {
         if let Some(value) = value.raw() {
             each(key, value);
@@ -24,7 +24,7 @@ pub(super) fn look<'a>(json: &'a str, each: impl FnMut(Cow<'a, str>, &mut Cursor
 }
 
 /// Calls `each` with every item of the array `json`; `false` when `json` is no array.
-pub(super) fn items<'a>(json: &'a str, mut each: impl FnMut(Raw<'a>)) -> bool {
+pub(crate) fn items<'a>(json: &'a str, mut each: impl FnMut(Raw<'a>)) -> bool {
     Cursor::new(json).items(|item| {
         if let Some(item) = item.raw() {
             each(item);

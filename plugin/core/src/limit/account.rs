@@ -23,6 +23,10 @@ const FRESH_MS: u64 = 20;
 const GRACE_MS: u64 = 60 * 60 * 1_000;
 /// No debt is remembered longer than this.
 const DEBT_MS: u64 = 400 * 24 * 60 * 60 * 1_000;
+/// How long a call that is let through after a cool-down may take until another one is.
+const PROBE_MS: u64 = 60 * 1_000;
+/// Different steps that are remembered: a loop of more is none that repeats.
+const STEPS_MAX: usize = 4;
 /// Most workers that hold something at the same time.
 const HOLDS_MAX: usize = 256;
 /// Most thresholds of a limit: as many as there are bits for those that were told.
@@ -37,6 +41,8 @@ pub struct Terms {
     pub allowed: i128,
     /// With [`Window::Steady`]: the most that can be spent at once.
     pub burst: i128,
+    /// For how long calls are refused once all is spent; 0 for no longer than that.
+    pub cool_down_ms: u64,
     /// What becomes of what was overspent.
     pub debt: Debt,
     /// Amounts of spending that are told when they are crossed, in ascending order.
@@ -54,6 +60,12 @@ pub struct Account {
     told: u16,
     granted: i128,
     granted_until_ms: u64,
+    /// Calls are refused until then, and after it all but one at a time; 0 while nothing cools down.
+    cools_until_ms: u64,
+    /// The one call that was let through is waited for until then.
+    probes_until_ms: u64,
+    /// The last different steps, the latest first, each with how often it was made.
+    steps: Vec<(u64, u32)>,
 }
 
 /// What one worker holds.
@@ -87,6 +99,8 @@ pub struct Balance {
     pub resets: Option<Timestamp>,
     /// When all of it will be spent at the rate of this window so far, where that is before it ends.
     pub exhausted: Option<Timestamp>,
+    /// Until when calls are refused because all was spent.
+    pub cools_until: Option<Timestamp>,
 }
 
 /// What became of a request to hold an amount.
@@ -139,6 +153,9 @@ impl Account {
         self.roll(terms, now);
         let balance = self.balance(terms, now);
         let bound = deny_percent.map(|percent| part(balance.allowed, percent));
+        if let Some(fits) = self.cools_until(now).filter(|_| bound.is_some()) {
+            return Some(Reserved::Refused { balance, is_contended: false, fits: Some(fits) });
+        }
         let beyond = bound.map_or(0, |bound| balance.used().saturating_add(amount).saturating_sub(bound));
         if beyond > 0 {
             let is_fresh = |hold: &&Hold| now.millis().saturating_sub(hold.touched_ms) < FRESH_MS;
@@ -148,7 +165,35 @@ impl Account {
             return Some(Reserved::Refused { balance, is_contended: fresh >= beyond, fits });
         }
         let id = self.hold(worker, amount, now)?;
+        if self.cools_until_ms > 0 {
+            self.probes_until_ms = now.millis().saturating_add(PROBE_MS);
+        }
         Some(Reserved::Held(id, self.balance(terms, now)))
+    }
+
+    /// Counts a step, by a mark that tells steps apart. With `deny_percent`, only where it was then made no more often than
+    /// that part of what is allowed.
+    pub fn repeat(&mut self, terms: &Terms, mark: u64, deny_percent: Option<u32>, now: Timestamp) -> Reserved {
+        self.roll(terms, now);
+        let known = self.steps.iter().position(|(known, _)| *known == mark);
+        let made = known.and_then(|at| self.steps.get(at)).map_or(0, |(_, times)| *times);
+        let times = made.saturating_add(1);
+        let balance = |times: u32| Balance { spent: times.into(), ..self.balance(terms, now) };
+        if deny_percent.is_some_and(|percent| i128::from(times) > part(terms.allowed, percent)) {
+            return Reserved::Refused { balance: balance(made), is_contended: false, fits: None };
+        }
+        let balance = balance(times);
+        known.into_iter().for_each(|at| _ = self.steps.remove(at));
+        self.steps.insert(0, (mark, times));
+        self.steps.truncate(STEPS_MAX);
+        Reserved::Held(HoldId { worker: 0, since_ms: now.millis() }, balance)
+    }
+
+    /// A step that was counted was not made.
+    pub fn forget(&mut self, mark: u64) {
+        if let Some((_, times)) = self.steps.iter_mut().find(|(known, _)| *known == mark) {
+            *times = times.saturating_sub(1);
+        }
     }
 
     /// Lets go of an amount that was held: the call is not forwarded.
@@ -157,6 +202,7 @@ impl Account {
             own.amount = own.amount.saturating_sub(amount).max(0);
         }
         self.holds.retain(|hold| hold.amount > 0);
+        self.probes_until_ms = 0;
     }
 
     /// A call is over: charges what it consumed in place of what was held for it. Gives the thresholds that spending
@@ -181,6 +227,12 @@ impl Account {
                 self.told |= bit;
                 crossed.push(index);
             }
+        }
+        let balance = self.balance(terms, now);
+        if balance.spent >= balance.allowed && terms.cool_down_ms > 0 {
+            self.cools_until_ms = now.millis().saturating_add(terms.cool_down_ms);
+        } else if self.cools_until_ms <= now.millis() {
+            self.cools_until_ms = 0;
         }
         (self.balance(terms, now), crossed)
     }
@@ -224,9 +276,14 @@ impl Account {
         };
         let held = self.holds.iter().map(|hold| hold.touched_ms.saturating_add(HOLD_MS)).max().unwrap_or(0);
         let granted = if self.granted == 0 { 0 } else { self.granted_until_ms };
+        let cooled = self.cools_until_ms.max(self.probes_until_ms);
         // What is put for no time at all would be lost before it is read.
         let least = now.plus_millis(1_000);
-        spent.max(Timestamp::from_millis(held)).max(Timestamp::from_millis(granted)).max(least)
+        spent
+            .max(Timestamp::from_millis(held))
+            .max(Timestamp::from_millis(granted))
+            .max(Timestamp::from_millis(cooled))
+            .max(least)
     }
 
     /// Brings the account up to now: windows that began, amounts that flowed back, holds and grants that expired.
@@ -263,6 +320,7 @@ impl Account {
         };
         self.since_ms = start;
         self.told = 0;
+        self.steps.clear();
     }
 
     fn flow_back(&mut self, terms: &Terms, span_ms: u64, now: Timestamp) {
@@ -311,7 +369,8 @@ impl Account {
             window => window.end(now),
         };
         let held = self.holds.iter().fold(0_i128, |sum, hold| sum.saturating_add(hold.amount));
-        Balance { spent: self.spent, held, allowed, resets, exhausted: self.exhausted(terms, allowed, now) }
+        let (exhausted, cools_until) = (self.exhausted(terms, allowed, now), self.cools_until(now));
+        Balance { spent: self.spent, held, allowed, resets, exhausted, cools_until }
     }
 
     /// When the window's amount is spent, if it goes on being spent as it was so far.
@@ -325,6 +384,12 @@ impl Account {
         let until = left.checked_mul(elapsed)?.checked_div(self.spent)?;
         let at = now.plus_millis(u64::try_from(until).ok()?);
         (at < end).then_some(at)
+    }
+
+    /// Until when calls are refused: for the cool-down, and then while one call is waited for.
+    fn cools_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let until = if self.cools_until_ms == 0 { 0 } else { self.cools_until_ms.max(self.probes_until_ms) };
+        (until > now.millis()).then(|| Timestamp::from_millis(until))
     }
 
     fn hold(&mut self, worker: u64, amount: i128, now: Timestamp) -> Option<HoldId> {
@@ -370,7 +435,14 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_seconds(1_790_000_040);
 
     fn terms(window: Window, allowed: i128) -> Terms {
-        Terms { window, allowed, burst: allowed, debt: Debt::Carry, thresholds: vec![allowed / 2, allowed] }
+        Terms {
+            window,
+            allowed,
+            burst: allowed,
+            cool_down_ms: 0,
+            debt: Debt::Carry,
+            thresholds: vec![allowed / 2, allowed],
+        }
     }
 
     fn minute(allowed: i128) -> Terms {
@@ -504,5 +576,43 @@ mod tests {
         assert!(contended(&mut account, 2, NOW));
         assert!(!contended(&mut account, 1, NOW), "a worker knows what it holds");
         assert!(!contended(&mut account, 2, NOW.plus_millis(FRESH_MS)));
+    }
+
+    #[test]
+    fn what_was_spent_too_fast_cools_down_and_then_one_call_decides() {
+        let (terms, mut account) = (Terms { cool_down_ms: 300_000, ..minute(100) }, Account::default());
+        account.settle(&terms, None, 100, NOW);
+        let after = |seconds: u64| NOW.plus_millis(seconds * 1_000);
+        assert_eq!(held(&mut account, &terms, 1, 1, after(299)), None, "the window is over, the cool-down is not");
+        let probe = held(&mut account, &terms, 1, 1, after(300)).expect("one may go");
+        assert_eq!(held(&mut account, &terms, 2, 1, after(301)), None, "the others wait for it");
+        account.settle(&terms, Some((probe, 1)), 100, after(310));
+        assert_eq!(held(&mut account, &terms, 2, 1, after(609)), None, "it spent too much again");
+        let probe = held(&mut account, &terms, 1, 1, after(610)).expect("one may go");
+        account.settle(&terms, Some((probe, 1)), 1, after(611));
+        assert!((0..9).all(|_| held(&mut account, &terms, 2, 1, after(612)).is_some()), "all may go");
+    }
+
+    #[test]
+    fn a_call_that_is_let_through_and_never_ends_is_not_waited_for_long() {
+        let (terms, mut account) = (Terms { cool_down_ms: 1_000, ..minute(100) }, Account::default());
+        account.settle(&terms, None, 100, NOW);
+        let after = |seconds: u64| NOW.plus_millis(seconds * 1_000);
+        assert!(held(&mut account, &terms, 1, 1, after(60)).is_some());
+        assert_eq!(held(&mut account, &terms, 2, 1, after(119)), None);
+        assert!(held(&mut account, &terms, 2, 1, after(120)).is_some());
+    }
+
+    #[test]
+    fn a_step_is_counted_as_often_as_it_is_made_of_late_whatever_comes_between() {
+        let (terms, mut account) = (terms(Window::Idle { after_ms: 1_000_000 }, 3), Account::default());
+        let mut made = |mark| match account.repeat(&terms, mark, Some(100), NOW) {
+            Reserved::Held(_, balance) => balance.spent,
+            Reserved::Refused { .. } => -1,
+        };
+        assert_eq!([made(1), made(2), made(1), made(2), made(1), made(1), made(2)], [1, 1, 2, 2, 3, -1, 3]);
+        assert_eq!([made(3), made(4), made(5), made(6), made(1)], [1, 1, 1, 1, 1], "long ago is forgotten");
+        account.forget(1);
+        assert!(matches!(account.repeat(&terms, 1, None, NOW), Reserved::Held(_, Balance { spent: 1, .. })));
     }
 }

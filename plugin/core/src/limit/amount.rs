@@ -77,7 +77,7 @@ impl Gauge {
                 input.checked_add(output?.checked_mul(i128::from(weight(Direction::Output, Bucket::Output)))?)
             }
             Measure::CostUsd => consumption.cost.map(Usd::femto),
-            Measure::Requests | Measure::Steps | Measure::Concurrency => Some(1),
+            Measure::Requests | Measure::Steps | Measure::Repeats | Measure::Concurrency => Some(1),
         }
     }
 
@@ -98,7 +98,7 @@ impl Gauge {
             _ if !was_forwarded => Some(0),
             Measure::Requests => Some(1),
             _ if !was_answered => Some(0),
-            Measure::Steps => Some(i128::from(event.outcome != Outcome::UpstreamError)),
+            Measure::Steps | Measure::Repeats => Some(i128::from(event.outcome != Outcome::UpstreamError)),
             Measure::InputTokens => tokens(event.input_tokens),
             Measure::OutputTokens => tokens(event.output_tokens),
             Measure::Tokens => tokens(event.input_tokens)?.checked_add(tokens(event.output_tokens)?),
@@ -116,6 +116,17 @@ impl Gauge {
             }
             Measure::CostUsd => event.cost_usd.map(Usd::femto),
         }
+    }
+
+    /// An amount as metrics show it: whole tokens and calls, nanodollars.
+    #[must_use]
+    pub fn metric(&self, amount: i128) -> u64 {
+        let unit = match self.measure {
+            Measure::CostUsd => 1_000_000,
+            Measure::WeightedTokens => i128::from(WEIGHT_ONE),
+            _ => 1,
+        };
+        amount.checked_div(unit).and_then(|amount| u64::try_from(amount.max(0)).ok()).unwrap_or(u64::MAX)
     }
 
     /// An amount as people write it: `1200`, `0.25`.
@@ -159,7 +170,7 @@ impl Measure {
                 "tokens"
             }
             Self::CostUsd => "dollars",
-            Self::Requests | Self::Steps | Self::Concurrency => "calls",
+            Self::Requests | Self::Steps | Self::Repeats | Self::Concurrency => "calls",
         }
     }
 }

@@ -14,7 +14,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use super::account::{Account, Balance, HOLD_MS, HoldId, Reserved, Terms, part};
-use super::{Finding, Limit, Standing};
+use super::{Finding, Gauges, Limit, Standing};
 use crate::config::raw::{Action, FailureMode, Unbounded};
 use crate::event::Event;
 use crate::ledger::{Bucket, Keep, Key, LedgerError};
@@ -30,24 +30,27 @@ const RENEW_MS: u64 = HOLD_MS / 3;
 #[derive(Clone, Debug)]
 pub struct Claim {
     /// The limit, by its place in the configuration.
-    index: usize,
-    account: Key<Account>,
-    key: BTreeMap<&'static str, String>,
+    pub(super) index: usize,
+    pub(super) account: Key<Account>,
+    pub(super) key: BTreeMap<&'static str, String>,
     /// The amount is the caller's own: it may be told.
-    is_own: bool,
+    pub(super) is_own: bool,
     /// The call lacks a value of the key without which it is refused.
-    lacks_value: bool,
+    pub(super) lacks_value: bool,
     /// The call's amount; `None` where it has no bound.
-    amount: Option<i128>,
+    pub(super) amount: Option<i128>,
+    /// Tells the call's step from others, where steps that repeat are counted.
+    pub(super) mark: Option<u64>,
     /// What is held for it.
-    held: i128,
-    state: State,
+    pub(super) held: i128,
+    pub(super) state: State,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     /// Not asked yet.
     Planned,
+    /// It holds its amount.
     Held(HoldId, Balance),
     /// The account could not be read or written.
     Lost,
@@ -100,6 +103,8 @@ pub struct Change<'a> {
 #[derive(Clone, Copy, Debug)]
 enum Operation {
     Reserve { worker: u64, amount: i128, deny_percent: Option<u32> },
+    Repeat { mark: u64, deny_percent: Option<u32> },
+    Forget { mark: u64 },
     Release { hold: HoldId, amount: i128 },
     Renew { hold: HoldId, amount: i128 },
     Settle { hold: Option<(HoldId, i128)>, actual: i128 },
@@ -136,6 +141,13 @@ impl Change<'_> {
                 let reserved = account.reserve(self.terms, worker, amount, deny_percent, now);
                 Done::Reserved(reserved.ok_or(LedgerError::Full)?)
             }
+            Operation::Repeat { mark, deny_percent } => {
+                Done::Reserved(account.repeat(self.terms, mark, deny_percent, now))
+            }
+            Operation::Forget { mark } => {
+                account.forget(mark);
+                Done::Released
+            }
             Operation::Release { hold, amount } => {
                 account.release(hold, amount);
                 Done::Released
@@ -156,18 +168,6 @@ impl Change<'_> {
 }
 
 impl Claim {
-    pub(super) const fn new(
-        index: usize,
-        account: Key<Account>,
-        key: BTreeMap<&'static str, String>,
-        is_own: bool,
-        lacks_value: bool,
-        amount: Option<i128>,
-        held: i128,
-    ) -> Self {
-        Self { index, account, key, is_own, lacks_value, amount, held, state: State::Planned }
-    }
-
     fn limit<'l>(&self, limits: &'l [Limit]) -> Option<(&'l Limit, &'l Terms)> {
         let limit = limits.get(self.index)?;
         Some((limit, &limit.budget.as_ref()?.terms))
@@ -207,18 +207,21 @@ impl Claims {
                 let claim = self.claims.get(number)?;
                 let (limit, terms) = claim.limit(limits)?;
                 let deny_percent = limit.deny_percent();
-                let operation = Operation::Reserve { worker, amount: claim.held, deny_percent };
+                let operation = match claim.mark {
+                    Some(mark) => Operation::Repeat { mark, deny_percent },
+                    None => Operation::Reserve { worker, amount: claim.held, deny_percent },
+                };
                 Some(Change { account: &claim.account, terms, operation })
             }
             Stage::Release(number) => {
                 let claim = self.claims.get(number.checked_sub(1)?)?;
                 let (_, terms) = claim.limit(limits)?;
                 let State::Held(hold, _) = claim.state else { return None };
-                Some(Change {
-                    account: &claim.account,
-                    terms,
-                    operation: Operation::Release { hold, amount: claim.held },
-                })
+                let operation = match claim.mark {
+                    Some(mark) => Operation::Forget { mark },
+                    None => Operation::Release { hold, amount: claim.held },
+                };
+                Some(Change { account: &claim.account, terms, operation })
             }
             Stage::Done => None,
         }
@@ -305,7 +308,7 @@ impl Claims {
     /// Renews what a claim holds; `None` where it holds nothing.
     #[must_use]
     pub fn renewal<'a>(&'a self, number: usize, limits: &'a [Limit]) -> Option<Change<'a>> {
-        let claim = self.claims.get(number)?;
+        let claim = self.claims.get(number).filter(|claim| claim.mark.is_none())?;
         let State::Held(hold, _) = claim.state else { return None };
         let (_, terms) = claim.limit(limits)?;
         Some(Change { account: &claim.account, terms, operation: Operation::Renew { hold, amount: claim.held } })
@@ -332,6 +335,12 @@ impl Claims {
             State::Planned | State::Lost => None,
         };
         let actual = limit.gauge.consumed(event).unwrap_or(claim.held);
+        if let Some(mark) = claim.mark {
+            // It was counted when it was admitted.
+            let was_made = hold.is_none() || actual > 0;
+            let operation = Operation::Forget { mark };
+            return (!was_made).then_some((Change { account: &claim.account, terms, operation }, 0));
+        }
         if hold.is_none() && actual == 0 {
             return None;
         }
@@ -394,6 +403,13 @@ impl Claims {
         let Some(Done::Settled(balance, crossed)) = done else { return };
         finding.charged = Some(limit.gauge.show(actual));
         finding.take(limit, balance);
+        let metric = |amount| limit.gauge.metric(amount);
+        finding.gauges = Some(Gauges {
+            used: metric(balance.spent),
+            reserved: metric(balance.held),
+            limit: metric(balance.allowed),
+            remaining: metric(balance.remaining()),
+        });
         let percent = |index: &usize| limit.thresholds.get(*index).map(|threshold| threshold.percent);
         finding.crossed = crossed.iter().filter_map(percent).collect();
     }

@@ -24,8 +24,9 @@ pub use learned::Outputs;
 pub use window::{Span, Window, Zone};
 
 use crate::attribution::{Attribution, Dimension, Trust};
-use crate::config::raw::{Action, FailureMode, KeyPart, OnMissing, Reserve, Unbounded};
+use crate::config::raw::{Action, FailureMode, KeyPart, Measure, OnMissing, Reserve, Unbounded};
 use crate::ledger::Key;
+use claim::State;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -91,6 +92,8 @@ pub struct Subject<'a> {
     pub dialect: &'a str,
     /// Whom it belongs to.
     pub attribution: &'a Attribution,
+    /// Tells its step from others; `None` where it shows none.
+    pub mark: Option<u64>,
 }
 
 /// What happens beyond a part of a limit.
@@ -191,6 +194,22 @@ pub struct Finding {
     pub exhausted_at: Option<String>,
     /// The thresholds that this call crossed, in per cent.
     pub crossed: Vec<u32>,
+    /// How the budget stands once the call is charged, for metrics.
+    #[serde(skip)]
+    pub gauges: Option<Gauges>,
+}
+
+/// A budget as metrics show it: tokens, calls, or nanodollars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gauges {
+    /// Charged.
+    pub used: u64,
+    /// Held for calls that run.
+    pub reserved: u64,
+    /// The most that is allowed.
+    pub limit: u64,
+    /// What is left.
+    pub remaining: u64,
 }
 
 impl Finding {
@@ -198,6 +217,17 @@ impl Finding {
     #[must_use]
     pub fn denies(&self) -> bool {
         self.standing != Standing::Within && self.action == Action::Deny
+    }
+
+    /// What an operator is to be told, a line of JSON for each threshold that this call crossed.
+    pub fn crossings(&self) -> impl Iterator<Item = String> {
+        self.crossed.iter().map(|percent| {
+            let Self { id, key, spent, limit, exhausted_at, .. } = self;
+            serde_json::json!({
+                "limit": id, "at_percent": percent, "key": key, "spent": spent, "of": limit, "exhausted_at": exhausted_at
+            })
+            .to_string()
+        })
     }
 
     /// What the caller is to be told although the call goes on.
@@ -278,6 +308,10 @@ impl Limit {
     #[must_use]
     pub fn claim(&self, index: usize, call: &Subject<'_>, estimate: &Estimate) -> Option<Claim> {
         let budget = self.budget.as_ref().filter(|_| self.matching.matches(call))?;
+        let mark = call.mark.filter(|_| self.gauge.measure == Measure::Repeats);
+        if self.gauge.measure == Measure::Repeats && mark.is_none() {
+            return None;
+        }
         let mut parts = vec![self.id.clone(), budget.version.to_string()];
         let mut key = BTreeMap::new();
         let mut is_whole = true;
@@ -305,7 +339,7 @@ impl Limit {
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let account = Key::new(&parts);
         let lacks_value = !is_whole && budget.on_missing == OnMissing::Deny;
-        Some(Claim::new(index, account, key, is_own, lacks_value, amount, held))
+        Some(Claim { index, account, key, is_own, lacks_value, amount, mark, held, state: State::Planned })
     }
 }
 
@@ -320,7 +354,6 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::raw::Measure;
     use crate::money::Usd;
     use crate::usage::PerBucket;
 
@@ -340,8 +373,13 @@ mod tests {
 
     fn standing(measure: Measure, allowed: i128, matching: Matching) -> Option<Standing> {
         let attribution = Attribution::default();
-        let call =
-            Subject { model: Some("gpt-4o"), provider: "anthropic", dialect: "openai_chat", attribution: &attribution };
+        let call = Subject {
+            model: Some("gpt-4o"),
+            provider: "anthropic",
+            dialect: "openai_chat",
+            attribution: &attribution,
+            mark: None,
+        };
         let stated = Consumption { input: Some(100), output: None, cost: Some(Usd::from_femto(5)) };
         let estimate = Estimate { stated, ..Estimate::default() };
         ceiling(measure, allowed, matching).judge(&call, &estimate).map(|found| found.standing)

@@ -53,6 +53,9 @@ pub struct RawLimit {
     pub failure_mode: Option<FailureMode>,
     /// What was spent beyond the limit, when the next window begins.
     pub debt: Debt,
+    /// For how long calls are refused once the limit is spent, in seconds. Then one call is let through, and the others
+    /// follow if it leaves the limit unspent.
+    pub cool_down_seconds: u32,
     /// The status of a refusal: 429, or 402.
     pub status: u16,
 }
@@ -79,6 +82,7 @@ impl Default for RawLimit {
             unbounded: Unbounded::default(),
             failure_mode: None,
             debt: Debt::default(),
+            cool_down_seconds: 0,
             status: 429,
         }
     }
@@ -195,6 +199,8 @@ pub enum Measure {
     Requests,
     /// Calls that were answered: a failed call is no step.
     Steps,
+    /// How often the same step was made of late: the same tool call, or the same request once more.
+    Repeats,
     /// Calls in flight.
     Concurrency,
 }
