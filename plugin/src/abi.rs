@@ -93,6 +93,7 @@ mod imports {
             value: *const u8,
             value_length: usize,
         ) -> u32;
+        pub(super) fn proxy_close_stream(stream: u32) -> u32;
         pub(super) fn proxy_send_local_response(
             status: u32,
             details: *const u8,
@@ -163,6 +164,12 @@ pub(crate) fn log(level: LogLevel, message: &str) {
 pub(crate) fn header_pairs(of: Headers) -> Result<Vec<u8>, Status> {
     let bytes = receive(|data, length| unsafe { imports::proxy_get_header_map_pairs(of as u32, data, length) })?;
     Ok(bytes.unwrap_or_default())
+}
+
+/// Ends the response that runs, for client and provider. Only Envoy can; Kong kills the request.
+pub(crate) fn close_response() -> Result<(), Status> {
+    const RESPONSE: u32 = 1;
+    check(unsafe { imports::proxy_close_stream(RESPONSE) })
 }
 
 /// Sets a header, replacing what it was.

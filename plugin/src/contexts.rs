@@ -19,6 +19,8 @@ struct Contexts {
 
 thread_local! {
     static CONTEXTS: RefCell<Contexts> = RefCell::default();
+    /// Contexts that ended while a call of ours was under way: a stream that it closed.
+    static ENDED: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Runs `act` on the contexts, unless a call of ours is already on them.
@@ -54,6 +56,7 @@ pub(crate) fn http(context: u32, callback: impl FnOnce(&mut Http, &mut Root) -> 
         let (root, http) = contexts.streams.get_mut(&context)?;
         Some(callback(http, contexts.roots.get_mut(root)?))
     });
+    ENDED.take().into_iter().for_each(delete);
     match action.unwrap_or(Action::Continue) {
         Action::Continue => 0,
         Action::Pause => 1,
@@ -62,7 +65,7 @@ pub(crate) fn http(context: u32, callback: impl FnOnce(&mut Http, &mut Root) -> 
 
 /// A context ends.
 pub(crate) fn delete(context: u32) {
-    with(|contexts| {
+    let done = with(|contexts| {
         if let Some((root, mut http)) = contexts.streams.remove(&context) {
             contexts.roots.get_mut(&root).into_iter().for_each(|root| http.on_delete(root));
         } else {
@@ -70,4 +73,7 @@ pub(crate) fn delete(context: u32) {
         }
         Some(())
     });
+    if done.is_none() {
+        ENDED.with_borrow_mut(|ended| ended.push(context));
+    }
 }

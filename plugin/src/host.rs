@@ -109,6 +109,11 @@ impl Host {
         matches!(self, Self::Apisix)
     }
 
+    /// Whether a response that runs can be ended here; Kong kills the request, APISIX does nothing.
+    pub(crate) const fn can_close_response(self) -> bool {
+        matches!(self, Self::Envoy)
+    }
+
     /// Whether bodies can be changed here: APISIX cannot, and Kong's answers were never seen changed.
     pub(crate) const fn can_rewrite(self) -> bool {
         matches!(self, Self::Envoy)

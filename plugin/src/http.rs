@@ -141,6 +141,12 @@ impl Http {
                 output::publish(host, &mut root.metrics, &event);
             }
         }
+        if host.can_close_response()
+            && !end_of_stream
+            && let Some(limit) = root.meter.must_cut(call, now())
+        {
+            return self.cut(root, &limit);
+        }
         // The last piece may be empty, and still let go what was held back.
         if let Some(passed) = call.pass(&piece, end_of_stream) {
             let replaced = abi::replace_buffer(Buffer::ResponseBody, &passed);
@@ -222,6 +228,15 @@ impl Http {
             call.refuse(denial.status);
         }
         self.end(root, Ending::Denied);
+        Action::Pause
+    }
+
+    /// Ends a stream at a limit. The gateway may call back meanwhile, so the call is over before.
+    fn cut(&mut self, root: &mut Root, limit: &str) -> Action {
+        self.end(root, Ending::Cut);
+        abi::log(LogLevel::Warn, &format!("tollgate ends a stream at limit {limit}"));
+        let closed = abi::close_response();
+        root.metrics.note("close_stream", closed);
         Action::Pause
     }
 

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 use tollgate_core::names::header;
-use tollgate_host::gateway::{Gateway, Outcome, Profile, RequestHead, ResponseHead, Settings};
+use tollgate_host::gateway::{Ending, Gateway, Outcome, Profile, RequestHead, ResponseHead, Settings};
 use tollgate_host::replay;
 
-use super::support::start;
+use super::support::{event, start};
 
 fn gateway(profile: Profile, limit: &str) -> Gateway {
     let sharing = if profile == Profile::Kong { r#""shared_data": "on","# } else { "" };
@@ -91,5 +91,38 @@ fn a_task_that_burns_too_fast_is_stopped_by_the_call_after_and_cools_down() {
         gateway.advance(std::time::Duration::from_secs(11));
         assert_eq!([idle(0), idle(1), idle(0)], [200, 200, 200], "{profile:?}: one call shows that it is over");
         assert_eq!(call(&gateway, 0, "b", &step(0, "Paris"), (200, 9)).status(), 200, "another task was never stopped");
+    }
+}
+
+#[test]
+fn a_stream_that_does_not_end_is_ended_at_its_ceiling_on_envoy_and_charged_as_far_as_it_came() {
+    let limits = r#"{"id": "long", "measure": "output_tokens", "limit": 500, "action": "cut"},
+        {"id": "day", "measure": "output_tokens", "per": "day", "limit": 100000}"#;
+    for profile in Profile::ALL {
+        let gateway = gateway(profile, limits);
+        let head = RequestHead::post_json("api.openai.com", "/v1/chat/completions");
+        let stream = gateway.worker(0).open(head);
+        let body = r#"{"model":"m","stream":true,"max_tokens":5000,"messages":[{"role":"user","content":"count"}]}"#;
+        stream.request_body(body, true);
+        stream.respond(ResponseHead::sse());
+        let mut words = 0;
+        while words < 5_000 && stream.outcome().ending == Ending::Open {
+            words += 1;
+            stream.response_body(
+                format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\" {words}\"}}}}]}}\n\n"),
+                false,
+            );
+        }
+        if profile != Profile::Envoy {
+            assert_eq!(words, 5_000, "{profile:?} cannot");
+            stream.client_gone();
+        }
+        let event = event(profile, &stream.finish());
+        let charged: u64 = event["limits"][1]["charged"].as_str().unwrap().parse().unwrap();
+        assert_eq!(event["output_tokens"], charged);
+        if profile == Profile::Envoy {
+            assert_eq!((&event["outcome"], &event["limits"][0]["standing"]), (&json!("cut"), &json!("exceeded")));
+            assert!((500..=560).contains(&charged), "{charged} tokens of 500");
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::call::{Call, Verdict};
 use crate::config::raw::{Measure, Reserve};
+use crate::cut::Cut;
 use crate::dialect::Request;
 use crate::event::Event;
 use crate::limit::{Change, Claims, Done, Estimate, Limit, Subject};
@@ -35,7 +36,8 @@ impl Meter {
             }
             findings.push(found);
         }
-        call.findings = findings;
+        let cuts = Cut::of(&subject, limits);
+        (call.findings, call.cuts) = (findings, cuts);
         denial.map_or_else(|| self.claim(call, Some(&estimate)), Verdict::Deny)
     }
 

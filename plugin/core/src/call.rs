@@ -4,6 +4,7 @@
 //! Must not know: gateways; the stages, which [`Meter`](crate::meter::Meter) wires together.
 
 use crate::attribution::{Attribution, bounded};
+use crate::cut::Cut;
 use crate::dialect::{Request, RequestError, ResponseReader, Route, UsagePart};
 use crate::frame::Wellformedness;
 use crate::frame::reduce::{Cuts, Reduced};
@@ -23,6 +24,8 @@ pub struct Call {
     pub(crate) asked: Asked,
     pub(crate) prompt: Prompt,
     pub(crate) findings: Vec<Finding>,
+    /// Ceilings at which its stream is ended.
+    pub(crate) cuts: Vec<Cut>,
     /// Tells its step from others.
     pub(crate) mark: Option<u64>,
     /// What it takes of budgets.
@@ -124,6 +127,8 @@ pub enum Ending {
     UpstreamReset,
     /// The gateway answered by itself.
     LocalReply,
+    /// Tollgate ended the stream at a limit.
+    Cut,
     /// Tollgate refused the call.
     Denied,
 }
@@ -141,6 +146,7 @@ impl Call {
             asked,
             prompt: Prompt::default(),
             findings: Vec::new(),
+            cuts: Vec::new(),
             mark: None,
             claims: Claims::default(),
             status: None,

@@ -33,6 +33,8 @@ pub enum Outcome {
     UpstreamReset,
     /// The client went away.
     ClientGone,
+    /// Tollgate ended its stream at a limit.
+    Cut,
     /// Tollgate refused it.
     Denied,
     /// The gateway answered by itself.
@@ -50,6 +52,7 @@ impl Outcome {
             Self::UpstreamError => "upstream_error",
             Self::UpstreamReset => "upstream_reset",
             Self::ClientGone => "client_gone",
+            Self::Cut => "cut",
             Self::Denied => "denied",
             Self::LocalReply => "local_reply",
         }

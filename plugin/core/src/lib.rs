@@ -16,6 +16,7 @@ pub mod calibration;
 mod call;
 pub mod config;
 mod counting;
+mod cut;
 pub mod dialect;
 mod estimate;
 pub mod event;

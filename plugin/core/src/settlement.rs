@@ -201,6 +201,7 @@ fn outcome(call: &Call, ending: Option<Ending>, arrival: Arrival) -> Outcome {
         (Some(Ending::UpstreamReset), Arrival::Unknown) => Outcome::UpstreamReset,
         _ if is_error => Outcome::UpstreamError,
         (_, Arrival::Whole) => Outcome::Complete,
+        (Some(Ending::Cut), _) => Outcome::Cut,
         (Some(Ending::ClientGone), _) => Outcome::ClientGone,
         (Some(Ending::UpstreamReset), _) => Outcome::UpstreamReset,
         (Some(Ending::Complete), Arrival::Part) => Outcome::Truncated,

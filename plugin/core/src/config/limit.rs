@@ -3,7 +3,7 @@
 //! Must not know: how limits decide.
 
 use super::Compiler;
-use super::raw::{Decimal, KeyPart, Measure, Per, RawConfig, RawLimit, RawMatch, RawThreshold, Refill};
+use super::raw::{Action, Decimal, KeyPart, Measure, Per, RawConfig, RawLimit, RawMatch, RawThreshold, Refill};
 use crate::attribution::Dimension;
 use crate::dialect::Dialect;
 use crate::limit::{
@@ -51,6 +51,7 @@ impl Compiler {
         }
         let gauge = Gauge { measure: raw.measure, weights: self.weights(item, raw) };
         let matching = self.matching(item, &raw.matching);
+        self.can_cut(item, raw);
         let thresholds = self.thresholds(item, raw);
         let window = self.window(item, raw);
         let allowed = self.amount(&format!("{item}.limit"), raw, raw.limit.as_ref());
@@ -97,6 +98,21 @@ impl Compiler {
             status: raw.status,
             budget,
         })
+    }
+
+    /// A stream is cut for what it put out, and by a limit on each call by itself.
+    fn can_cut(&mut self, item: &str, raw: &RawLimit) {
+        let puts_out = [Measure::OutputTokens, Measure::Tokens, Measure::WeightedTokens, Measure::CostUsd];
+        if raw.action == Action::Cut && (raw.per != Per::Call || !puts_out.contains(&raw.measure)) {
+            let hint = "remove `per` and measure `output_tokens`, `tokens`, `weighted_tokens` or `cost_usd`";
+            self.error(format!("{item}.action"), "`cut` ends a single stream for what it puts out", hint);
+        }
+        for (index, threshold) in raw.thresholds.iter().enumerate() {
+            if threshold.action == Action::Cut {
+                let path = format!("{item}.thresholds[{index}].action");
+                self.error(path, "a stream is cut at its limit", "give a limit of its own");
+            }
+        }
     }
 
     fn amount(&mut self, path: &str, raw: &RawLimit, written: Option<&Decimal>) -> Option<i128> {

@@ -259,11 +259,22 @@ impl Subject<'_> {
 }
 
 impl Limit {
+    /// Whether it ends the streams of calls like this one.
+    #[must_use]
+    pub fn cuts(&self, call: &Subject<'_>) -> bool {
+        self.budget.is_none() && self.action() == Action::Cut && self.matching.matches(call)
+    }
+
     /// What a limit on single calls says of one; `None` where it does not apply.
     #[must_use]
     pub fn judge(&self, call: &Subject<'_>, estimate: &Estimate) -> Option<Finding> {
         if self.budget.is_some() || !self.matching.matches(call) {
             return None;
+        }
+        if self.action() == Action::Cut {
+            // What it puts out decides, while it runs.
+            let limit = self.gauge.show(self.allowed);
+            return Some(Finding { id: self.id.clone(), action: Action::Cut, limit, ..Finding::default() });
         }
         let amount = match self.reserve {
             Reserve::Expected => self.gauge.stated(estimate),

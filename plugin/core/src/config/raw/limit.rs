@@ -252,6 +252,8 @@ pub enum Action {
     Observe,
     /// The answer carries a header `x-tollgate-warning`.
     Warn,
+    /// The call's stream is ended at the limit, which then is one on each call by itself.
+    Cut,
     /// The call is refused.
     #[default]
     Deny,
