@@ -3,6 +3,11 @@
 //! Each bound is what was measured when it was recorded (the figure in its comment), and 5 %. When a change is worth
 //! more, record the new figure here, so that it is seen in review.
 
+use std::collections::BTreeMap;
+use tollgate_core::config::Config;
+use tollgate_core::ledger::{Bucket, BucketId, Buckets, Keep, Key};
+use tollgate_core::limit::Account;
+use tollgate_core::time::Timestamp;
 use tollgate_host::artifact;
 use tollgate_host::gateway::{Filter, Gateway, Profile, RequestHead, ResponseHead, check_imports};
 use tollgate_host::replay;
@@ -21,14 +26,20 @@ const FUEL_OF_STREAM: u64 = 4_219_975;
 const FUEL_OF_CHANGED_STREAM: u64 = 7_525_690;
 /// Fuel of a whole call whose request of 200 KB holds what was sent before, and one message more.
 const FUEL_OF_KNOWN: u64 = 3_561_411;
+/// Fuel of admitting a JSON call with a body of 2 KB under five budgets.
+const FUEL_OF_FIVE_BUDGETS: u64 = 498_561;
 
 fn wasm() -> Vec<u8> {
     std::fs::read(artifact::wasm().expect("the filter builds")).expect("the filter is there")
 }
 
 fn gateway() -> Gateway {
+    gateway_with("{}")
+}
+
+fn gateway_with(config: &str) -> Gateway {
     let filter = Filter::compile(&wasm()).expect("the filter compiles");
-    Gateway::start(&filter, replay::settings(Profile::Envoy, "{}")).expect("a gateway")
+    Gateway::start(&filter, replay::settings(Profile::Envoy, config)).expect("a gateway")
 }
 
 /// Fails when `measured` is beyond the recorded figure by more than 5 %, or so far below that the record is stale.
@@ -129,4 +140,57 @@ fn stream_of_50_kb() -> String {
         "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":480,\"completion_tokens\":700}}\n\ndata: [DONE]\n\n",
     );
     stream
+}
+
+const FIVE_BUDGETS: &str = r#"{"limits": [
+    {"id": "org", "measure": "cost_usd", "per": "month", "limit": "1000"},
+    {"id": "user", "measure": "cost_usd", "per": "day", "key": ["user"], "limit": "10", "reserve": "upper_bound", "unbounded": "allow"},
+    {"id": "rate", "measure": "tokens", "per": "minute", "refill": "steadily", "key": ["user", "model"], "limit": 100000},
+    {"id": "task", "measure": "steps", "per": "task", "limit": 100},
+    {"id": "in-flight", "measure": "concurrency", "key": ["user"], "limit": 10}
+]}"#;
+
+/// Accounts of a hundred thousand users, in the buckets that they fall to.
+fn share_accounts(gateway: &Gateway) {
+    let now = Timestamp::from_millis(gateway.now_ns() / 1_000_000);
+    let config = Config::parse(FIVE_BUDGETS.as_bytes()).expect("a configuration");
+    let terms = &config.limits[1].budget.as_ref().expect("a budget").terms;
+    let mut buckets = BTreeMap::<BucketId, Bucket<'static>>::new();
+    for user in 0..100_000 {
+        let mut account = Account::default();
+        account.settle(terms, None, 1_000, now);
+        let key = Key::<Account>::new(&["user", "1", &format!("=user-{user}")]);
+        let bucket = buckets.entry(Buckets::SHARED.of(&key)).or_default();
+        bucket.put(&key, &account, account.expires(terms, now), Keep::Live).expect("room");
+    }
+    buckets.iter().for_each(|(id, bucket)| gateway.share(&id.shared_key(), bucket.encode()));
+}
+
+/// Fuel until a user's call is forwarded, once others of the same user were.
+fn admission(gateway: &Gateway) -> u64 {
+    let request = request(&prose(1900), false);
+    let answer = r#"{"usage":{"prompt_tokens":8,"completion_tokens":2}}"#;
+    let mut fuel = 0;
+    for _ in 0..3 {
+        let head = RequestHead::post_json("api.openai.com", "/v1/chat/completions")
+            .header("x-tollgate-user", "user-77")
+            .header("x-tollgate-task", "t");
+        let stream = gateway.worker(0).open(head);
+        stream.request_chunks(&request, 16 << 10);
+        fuel = stream.outcome().fuel_total();
+        stream.respond(ResponseHead::json(200, answer.len())).response_chunks(answer, 16 << 10);
+        assert_eq!(stream.finish().status(), 200);
+    }
+    fuel
+}
+
+#[test]
+fn five_budgets_cost_the_fuel_recorded_and_a_hundred_thousand_keys_hardly_more() {
+    let gateway = gateway_with(FIVE_BUDGETS);
+    let few = admission(&gateway);
+    share_accounts(&gateway);
+    let many = admission(&gateway);
+    check("fuel of five budgets", many, FUEL_OF_FIVE_BUDGETS);
+    // The others in a bucket are looked at, twelve on average.
+    assert!(many < few + few / 2, "{few} with three keys, {many} with a hundred thousand");
 }

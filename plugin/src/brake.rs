@@ -42,7 +42,7 @@ pub(crate) fn settle(root: &mut Root, claims: &Claims, event: &mut Event, now: T
 }
 
 /// Makes one change; `None` where the ledger or the gateway failed, which is counted.
-fn make(change: &Change<'_>, store: &mut Store, metrics: &mut Metrics, now: Timestamp) -> Option<Done> {
+pub(crate) fn make(change: &Change<'_>, store: &mut Store, metrics: &mut Metrics, now: Timestamp) -> Option<Done> {
     let done = store.update(change.account(), now, |bucket| change.apply(bucket, now));
     metrics.note_store(done)
 }

@@ -10,6 +10,7 @@
 use crate::abi::{self, Action, Buffer, Headers, LogLevel};
 use crate::body::Buffered;
 use crate::brake;
+use crate::operator;
 use crate::output;
 use crate::root::{Root, now};
 use tollgate_core::head::{self, RequestHead, ResponseHead};
@@ -48,6 +49,9 @@ impl Http {
             host: host.host_of(field(":authority"), field("host")),
             headers,
         };
+        if operator::answer(root, &request, now).is_some() {
+            return Action::Pause;
+        }
         let Some(call) = root.meter.open(&request, root.vm.call_id(now.millis(), self.context), now) else {
             return Action::Continue;
         };

@@ -15,6 +15,7 @@ mod contexts;
 mod export;
 mod host;
 mod http;
+mod operator;
 mod output;
 mod root;
 mod store;

@@ -70,6 +70,17 @@ impl Store {
         Err(StoreError::Host(CAS_MISMATCH))
     }
 
+    /// Shows every bucket that holds something, each as it is at that moment.
+    pub(crate) fn read_all(&mut self, now: Timestamp, mut read: impl FnMut(&Bucket<'_>)) -> Result<(), StoreError> {
+        for id in self.buckets().all() {
+            if let (Some(value), _) = self.get(id)? {
+                // Values of others are none of ours.
+                Bucket::decode(Some(&value), now).iter().for_each(&mut read);
+            }
+        }
+        Ok(())
+    }
+
     const fn buckets(&self) -> Buckets {
         if self.is_shared() { Buckets::SHARED } else { Buckets::LOCAL }
     }

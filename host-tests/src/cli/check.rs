@@ -1,4 +1,4 @@
-//! `tollgate check`: validates a configuration.
+//! `tollgate check`: validates a configuration; warns of what is valid and likely not meant.
 
 use super::{Done, read_config};
 use std::path::PathBuf;
@@ -15,6 +15,8 @@ pub(crate) fn run(arguments: &Arguments) -> Done {
     match Config::effective(json.as_bytes()) {
         Ok(effective) => {
             println!("{}", serde_json::to_string_pretty(&effective)?);
+            let warnings = Config::parse(json.as_bytes()).map(|config| config.warnings()).unwrap_or_default();
+            warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
             Ok(())
         }
         Err(errors) => {

@@ -106,6 +106,8 @@ pub(crate) struct Process {
     pub(crate) live_vms: usize,
     /// The number of the latest VM of any worker.
     pub(crate) last_generation: u64,
+    /// Runs between a worker's read of shared data and whatever it does with it.
+    pub(crate) interlude: Option<Box<dyn FnMut()>>,
     /// Asked for in the callback that is running.
     pub(crate) wishes: Vec<(u32, Wish)>,
     random: u64,
@@ -126,6 +128,7 @@ impl Process {
             exchanges: BTreeMap::new(),
             live_vms: 0,
             last_generation: 0,
+            interlude: None,
             wishes: Vec::new(),
             random: settings.seed,
             settings,

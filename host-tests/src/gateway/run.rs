@@ -198,6 +198,13 @@ impl Gateway {
         Ref::map(self.process.borrow(), |process| &process.shared_data)
     }
 
+    /// Puts a value into the shared data, as if a filter had; only where Envoy's rules hold.
+    pub fn share(&self, key: &str, value: Vec<u8>) {
+        let mut process = self.process.borrow_mut();
+        // A write without compare-and-swap always succeeds.
+        let _ = process.shared_data.envoy_set(&self.settings.vm_id, key.as_bytes(), value, 0);
+    }
+
     /// Everything logged so far.
     #[must_use]
     pub fn log(&self) -> Vec<LogLine> {
@@ -208,6 +215,12 @@ impl Gateway {
     #[must_use]
     pub fn take_log(&self) -> Vec<LogLine> {
         std::mem::take(&mut self.process.borrow_mut().log)
+    }
+
+    /// From now on, `other` runs after every read of shared data and before the reader goes on: what real workers do to each
+    /// other by chance. It must leave the worker alone that is reading.
+    pub fn interrupt_reads(&self, other: impl FnMut() + 'static) {
+        self.process.borrow_mut().interlude = Some(Box::new(other));
     }
 
     /// Replaces the faults from now on.

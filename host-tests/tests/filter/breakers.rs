@@ -115,7 +115,7 @@ fn a_stream_that_does_not_end_is_ended_at_its_ceiling_on_envoy_and_charged_as_fa
         }
         if profile != Profile::Envoy {
             assert_eq!(words, 5_000, "{profile:?} cannot");
-            stream.client_gone();
+            stream.response_body("data: [DONE]\n\n", true);
         }
         let event = event(profile, &stream.finish());
         let charged: u64 = event["limits"][1]["charged"].as_str().unwrap().parse().unwrap();

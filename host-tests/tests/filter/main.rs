@@ -16,6 +16,8 @@ mod export;
 mod faults;
 mod hostile;
 mod memory;
+mod operator;
+mod races;
 mod spans;
 mod spoofing;
 mod strangers;

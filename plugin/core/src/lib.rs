@@ -29,6 +29,7 @@ pub mod meter;
 pub mod metrics;
 pub mod money;
 pub mod names;
+pub mod operator;
 pub mod otlp;
 pub mod price;
 pub mod prompt;

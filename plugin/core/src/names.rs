@@ -7,6 +7,8 @@
 pub const EVENT_SCHEMA: &str = "tollgate.event/1";
 /// What the log line of a threshold that was crossed starts with.
 pub const THRESHOLD_LOG_PREFIX: &str = "tollgate threshold ";
+/// What the log line of a grant starts with.
+pub const GRANT_LOG_PREFIX: &str = "tollgate grant ";
 /// What an event's log line starts with.
 pub const EVENT_LOG_PREFIX: &str = "tollgate event ";
 

@@ -132,7 +132,15 @@ mod tests {
     }
 
     fn refusal(fits: Option<Timestamp>, is_own: bool) -> Refusal {
-        let balance = Balance { spent: 90, held: 5, allowed: 100, resets: fits, exhausted: None, cools_until: None };
+        let balance = Balance {
+            spent: 90,
+            held: 5,
+            allowed: 100,
+            resets: fits,
+            exhausted: None,
+            cools_until: None,
+            granted: None,
+        };
         Refusal { index: 0, standing: Standing::Exceeded, amount: Some(10), balance: Some(balance), fits, is_own }
     }
 

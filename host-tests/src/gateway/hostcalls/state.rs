@@ -83,6 +83,12 @@ pub(super) fn get_shared_data(guest: &mut Guest<'_, '_>, args: Args<'_>) -> Answ
         SharedDataRules::Zones => guest.process().shared_data.kong_get(&key).map_err(refuse)?,
         SharedDataRules::PerVmId => guest.process().shared_data.envoy_get(&settings.vm_id, &key),
     };
+    // While another worker is at it, its own reads are not interrupted.
+    let interlude = guest.process().interlude.take();
+    if let Some(mut other) = interlude {
+        other();
+        guest.process().interlude.get_or_insert(other);
+    }
     let (value, cas) = found.ok_or(Status::NOT_FOUND)?;
     guest.hand_over(&value, args.u32(2), args.u32(3))?;
     guest.write_u32(args.u32(4), cas)

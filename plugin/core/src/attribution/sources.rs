@@ -34,6 +34,12 @@ pub struct Sources {
 }
 
 impl Source {
+    /// Whether a client cannot make its values up, as long as the gateway strips the headers that it sets itself.
+    #[must_use]
+    pub fn is_gateways(&self) -> bool {
+        self.value.is_some() || !self.gateway_headers.is_empty()
+    }
+
     /// What counts without configuration: Tollgate's own headers, those of common clients, and claims. Names have
     /// hyphens, since nginx drops headers with dots or underscores.
     #[must_use]

@@ -2,9 +2,9 @@
 //!
 //! Must not know: how limits decide.
 
-use super::Compiler;
 use super::raw::{Action, Decimal, KeyPart, Measure, Per, RawConfig, RawLimit, RawMatch, RawThreshold, Refill};
-use crate::attribution::Dimension;
+use super::{Compiler, ConfigError};
+use crate::attribution::{Dimension, Source, Sources};
 use crate::dialect::Dialect;
 use crate::limit::{
     Budget, Gauge, Limit, Matching, Pattern, Span, THRESHOLDS_MAX, Terms, Threshold, WEIGHT_ONE, Window, Zone,
@@ -19,6 +19,36 @@ const HOUR_MS: u64 = 60 * 60 * 1_000;
 fn is_name(id: &str) -> bool {
     let is_letter = |letter: u8| letter.is_ascii_alphanumeric() || b"._-/".contains(&letter);
     id.len() <= 64 && id.bytes().all(is_letter)
+}
+
+/// Warns of a budget that refuses calls, but only those of clients that say who they are: its key or what it matches is all
+/// theirs to make up.
+pub(super) fn warning(index: usize, limit: &Limit, sources: &Sources) -> Option<ConfigError> {
+    let budget = limit.budget.as_ref().filter(|_| limit.deny_percent().is_some())?;
+    let is_gateways = |dimension: Dimension| {
+        dimension == Dimension::ApiKey || sources.dimensions.get(&dimension).is_some_and(Source::is_gateways)
+    };
+    // Sessions and tasks count within the caller that the gateway knows.
+    let keyed = budget.key.iter().filter_map(|part| match part {
+        KeyPart::Of(Dimension::Session | Dimension::Task) | KeyPart::Model | KeyPart::Provider => None,
+        KeyPart::Of(dimension) => Some(*dimension),
+    });
+    let keyed: Vec<_> = keyed.collect();
+    let named =
+        limit.matching.attribution.iter().map(|(dimension, _)| *dimension).find(|dimension| !is_gateways(*dimension));
+    let made_up = if keyed.iter().copied().any(is_gateways) { None } else { keyed.first().copied() };
+    let (part, dimension) = match (made_up, named) {
+        (Some(dimension), _) => ("key", dimension),
+        (None, dimension) => ("match.attribution", dimension?),
+    };
+    let name = dimension.name();
+    Some(ConfigError {
+        path: format!("limits[{index}].{part}"),
+        problem: format!("clients name their `{name}` themselves, so they can leave this budget"),
+        hint: format!(
+            "add `api_key` to the key, or name the headers that your gateway sets: attribution.{name}.gateway_headers"
+        ),
+    })
 }
 
 impl Compiler {
@@ -254,5 +284,37 @@ impl Compiler {
                 None
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    fn warnings(json: &str) -> Vec<String> {
+        let config = Config::parse(json.as_bytes()).expect("a configuration");
+        config.warnings().into_iter().map(|warning| warning.path).collect()
+    }
+
+    #[test]
+    fn a_budget_that_clients_can_leave_by_another_name_is_warned_of() {
+        let limit = |rest: &str| format!(r#"{{"limits": [{{"id": "a", "per": "day", "limit": 1, {rest}}}]}}"#);
+        assert_eq!(warnings(&limit(r#""key": ["team"]"#)), ["limits[0].key"]);
+        assert_eq!(warnings(&limit(r#""match": {"attribution": {"app": "x"}}"#)), ["limits[0].match.attribution"]);
+        for fine in [
+            r#""key": ["team", "api_key"]"#,
+            r#""key": ["task"]"#,
+            r#""key": ["model"]"#,
+            r#""key": []"#,
+            r#""key": ["team"], "action": "observe""#,
+        ] {
+            assert_eq!(warnings(&limit(fine)), [""; 0], "{fine}");
+        }
+        let known = limit(r#""key": ["team"]"#).replacen(
+            '{',
+            r#"{"attribution": {"team": {"gateway_headers": ["x-team"]}}, "#,
+            1,
+        );
+        assert_eq!(warnings(&known), [""; 0]);
     }
 }

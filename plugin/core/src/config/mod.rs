@@ -12,9 +12,10 @@ use crate::attribution::{Dimension, Source, Sources};
 use crate::dialect::{Dialect, Route};
 use crate::head::RequestHead;
 use crate::limit::{Limit, Pattern};
+use crate::operator::Operator;
 use crate::price::{Override, PriceBook, Rate, RateError};
 use crate::usage::{Bucket, PerBucket};
-use raw::{Decimal, FailureMode, HostChoice, RawConfig, RawOtlp, RawPrice, RawRoute, SharedData};
+use raw::{Decimal, FailureMode, HostChoice, RawConfig, RawOperator, RawOtlp, RawPrice, RawRoute, SharedData};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -39,6 +40,8 @@ pub struct Config {
     pub prices: PriceBook,
     /// Limits.
     pub limits: Vec<Limit>,
+    /// Where operators see budgets.
+    pub operator: Option<Operator>,
     /// Dimensions that label metrics.
     pub labels: Vec<Dimension>,
     /// Values a label may have.
@@ -78,6 +81,16 @@ impl Config {
         let Compiler { written, errors } = compiler;
         let errors: Vec<_> = written.errors.into_iter().chain(errors).collect();
         if errors.is_empty() { Ok(config) } else { Err(errors) }
+    }
+
+    /// What is allowed, and likely not what was meant.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<ConfigError> {
+        self.limits
+            .iter()
+            .enumerate()
+            .filter_map(|(index, found)| limit::warning(index, found, &self.sources))
+            .collect()
     }
 
     /// What a configuration comes to, as it could be written out in full; the secret and the collector's headers, which
@@ -162,12 +175,30 @@ impl Compiler {
             sources: sources(&raw),
             prices: PriceBook::with_overrides(overrides),
             limits: self.limits(&raw),
+            operator: self.operator(&raw),
             labels: raw.metrics.labels.clone(),
             max_label_values: usize::try_from(raw.metrics.max_values).unwrap_or(usize::MAX),
             log_events: raw.log_events,
             otlp: self.otlp(&raw),
             routes: raw.routes.iter().enumerate().map(|(index, route)| self.route(index, route)).collect(),
         }
+    }
+
+    fn operator(&mut self, raw: &RawConfig) -> Option<Operator> {
+        let RawOperator { path, token_sha256 } = raw.operator.as_ref()?;
+        if !path.starts_with('/') || path.contains('?') {
+            self.error(
+                "operator.path".to_owned(),
+                "no path",
+                "give one like `/tollgate/budgets`, which no provider has",
+            );
+        }
+        let token = Operator::token(token_sha256);
+        if token.is_none() {
+            let hint = "give 64 hexadecimal digits: `printf %s TOKEN | sha256sum`";
+            self.error("operator.token_sha256".to_owned(), "no SHA-256", hint);
+        }
+        Some(Operator { path: path.clone(), token_sha256: token? })
     }
 
     fn otlp(&mut self, raw: &RawConfig) -> Option<RawOtlp> {

@@ -47,6 +47,8 @@ pub struct RawConfig {
     pub prices: Vec<RawPrice>,
     /// Limits on calls. All that match a call apply.
     pub limits: Vec<RawLimit>,
+    /// Where operators see budgets and raise them for a time. Off when absent.
+    pub operator: Option<RawOperator>,
     /// Metrics.
     pub metrics: RawMetrics,
     /// Write every event to the gateway's log, as one line `tollgate event {...}`.
@@ -110,9 +112,21 @@ impl Default for RawConfig {
             limits: Vec::new(),
             metrics: RawMetrics::default(),
             log_events: true,
+            operator: None,
             otlp: None,
         }
     }
+}
+
+/// Where operators see budgets and raise them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct RawOperator {
+    /// The path of its requests, without query.
+    pub path: String,
+    /// The SHA-256 of the token that its requests carry (`authorization: Bearer TOKEN`), in hexadecimal.
+    pub token_sha256: String,
 }
 
 /// A gateway.

@@ -67,7 +67,33 @@ impl<R: Record> Key<R> {
     }
 }
 
+impl<R: Record> Key<R> {
+    /// The key that is stored as this text; `None` where it is none of this kind.
+    #[must_use]
+    pub fn of_text(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix(&format!("{}/{}", R::KIND, R::VERSION))?;
+        let is_key = text.len() <= KEY_MAX && rest.starts_with(['/', '#']);
+        is_key.then(|| Self { text: text.to_owned(), record: PhantomData })
+    }
+}
+
 impl<R> Key<R> {
+    /// The parts it was made of; empty where a hash stands for them.
+    #[must_use]
+    pub fn parts(&self) -> Vec<&str> {
+        let mut parts = Vec::new();
+        // The kind and the version come before the first part.
+        let mut rest = self.text.splitn(3, '/').nth(2);
+        while let Some((length, text)) = rest.and_then(|rest| rest.split_once(':')) {
+            let Some((part, after)) = length.parse().ok().and_then(|length| text.split_at_checked(length)) else {
+                break;
+            };
+            parts.push(part);
+            rest = after.strip_prefix('/');
+        }
+        parts
+    }
+
     /// The key as it is stored, and ordered: changes of several records are made in this order.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -81,6 +107,18 @@ mod tests {
 
     fn key(parts: &[&str]) -> String {
         Key::<TaskAccount>::new(parts).as_str().to_owned()
+    }
+
+    #[test]
+    fn a_key_tells_its_parts_and_is_found_again_by_its_text() {
+        let parts = ["", "a/1:b", "ä", "="];
+        let key = Key::<TaskAccount>::new(&parts);
+        assert_eq!(key.parts(), parts);
+        assert_eq!(Key::<TaskAccount>::of_text(key.as_str()).map(|key| key.text), Some(key.text));
+        for text in ["", "task", "other/1/0:", &format!("task/1/{}", "x".repeat(300))] {
+            assert!(Key::<TaskAccount>::of_text(text).is_none(), "{text}");
+        }
+        assert_eq!(Key::<TaskAccount>::new(&[&"x".repeat(300)]).parts(), [""; 0]);
     }
 
     #[test]

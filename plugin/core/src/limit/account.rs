@@ -101,6 +101,8 @@ pub struct Balance {
     pub exhausted: Option<Timestamp>,
     /// Until when calls are refused because all was spent.
     pub cools_until: Option<Timestamp>,
+    /// What was granted for a time, and until when.
+    pub granted: Option<(i128, Timestamp)>,
 }
 
 /// What became of a request to hold an amount.
@@ -251,6 +253,8 @@ impl Account {
     pub const fn grant(&mut self, amount: i128, until: Timestamp) {
         self.granted = amount;
         self.granted_until_ms = until.millis();
+        // Who is given more need not wait.
+        self.cools_until_ms = 0;
     }
 
     /// How the account stands now.
@@ -370,7 +374,9 @@ impl Account {
         };
         let held = self.holds.iter().fold(0_i128, |sum, hold| sum.saturating_add(hold.amount));
         let (exhausted, cools_until) = (self.exhausted(terms, allowed, now), self.cools_until(now));
-        Balance { spent: self.spent, held, allowed, resets, exhausted, cools_until }
+        let until = Timestamp::from_millis(self.granted_until_ms);
+        let granted = (self.granted != 0).then_some((self.granted, until));
+        Balance { spent: self.spent, held, allowed, resets, exhausted, cools_until, granted }
     }
 
     /// When the window's amount is spent, if it goes on being spent as it was so far.

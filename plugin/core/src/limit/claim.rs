@@ -103,6 +103,7 @@ pub struct Change<'a> {
 #[derive(Clone, Copy, Debug)]
 enum Operation {
     Reserve { worker: u64, amount: i128, deny_percent: Option<u32> },
+    Grant { amount: i128, until: Timestamp },
     Repeat { mark: u64, deny_percent: Option<u32> },
     Forget { mark: u64 },
     Release { hold: HoldId, amount: i128 },
@@ -123,7 +124,13 @@ pub enum Done {
     Settled(Balance, Vec<usize>),
 }
 
-impl Change<'_> {
+impl<'a> Change<'a> {
+    /// Allows an account more until then.
+    #[must_use]
+    pub const fn grant(account: &'a Key<Account>, terms: &'a Terms, amount: i128, until: Timestamp) -> Self {
+        Self { account, terms, operation: Operation::Grant { amount, until } }
+    }
+
     /// The account that changes.
     #[must_use]
     pub const fn account(&self) -> &Key<Account> {
@@ -140,6 +147,10 @@ impl Change<'_> {
             Operation::Reserve { worker, amount, deny_percent } => {
                 let reserved = account.reserve(self.terms, worker, amount, deny_percent, now);
                 Done::Reserved(reserved.ok_or(LedgerError::Full)?)
+            }
+            Operation::Grant { amount, until } => {
+                account.grant(amount, until);
+                Done::Settled(account.clone().stand(self.terms, now), Vec::new())
             }
             Operation::Repeat { mark, deny_percent } => {
                 Done::Reserved(account.repeat(self.terms, mark, deny_percent, now))

@@ -1,0 +1,44 @@
+//! What operators ask: reads the ledger or changes it, and answers in the gateway's place.
+//!
+//! Invariants: every grant is logged.
+//! Must not know: what budgets are, who may ask.
+
+use crate::abi::{self, LogLevel};
+use crate::brake;
+use crate::output::Metrics;
+use crate::root::Root;
+use crate::store::Store;
+use tollgate_core::head::RequestHead;
+use tollgate_core::meter::Done;
+use tollgate_core::names::GRANT_LOG_PREFIX;
+use tollgate_core::operator::{Command, Grant, List};
+use tollgate_core::time::Timestamp;
+
+/// Answers a request of an operator; `None` where it is none.
+pub(crate) fn answer(root: &mut Root, head: &RequestHead<'_>, now: Timestamp) -> Option<()> {
+    let config = root.meter.config();
+    let (status, body) = match config.operator.as_ref()?.command(head, &config.limits, now)? {
+        Command::List => {
+            let mut list = List::default();
+            let read = root.store.read_all(now, |bucket| list.add(bucket, &config.limits, now));
+            root.metrics.note_store(read);
+            (200, list.end().to_string())
+        }
+        Command::Grant(grant) => match make(&grant, &mut root.store, &mut root.metrics, now) {
+            Some(granted) => (200, granted),
+            None => (503, r#"{"error":"the ledger cannot be changed at the moment"}"#.to_owned()),
+        },
+        Command::Mistaken(why) => (400, serde_json::json!({"error": why}).to_string()),
+    };
+    let headers = [("content-type", "application/json"), ("cache-control", "no-store")];
+    let sent = abi::send_local_response(status, "tollgate_operator", &headers, &body);
+    root.metrics.note("send_local_response", sent)
+}
+
+/// Makes a grant, and says so in the log.
+fn make(grant: &Grant<'_>, store: &mut Store, metrics: &mut Metrics, now: Timestamp) -> Option<String> {
+    let Some(Done::Settled(balance, _)) = brake::make(&grant.change()?, store, metrics, now) else { return None };
+    let granted = grant.granted(&balance).to_string();
+    abi::log(LogLevel::Warn, &format!("{GRANT_LOG_PREFIX}{granted}"));
+    Some(granted)
+}
