@@ -51,8 +51,17 @@ pub struct Reply {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Body,
-    /// Set to true once the client has been sent everything.
-    pub delivered: Arc<AtomicBool>,
+    /// What became of it.
+    pub delivered: Arc<Delivery>,
+}
+
+/// How far a reply came.
+#[derive(Debug, Default)]
+pub struct Delivery {
+    /// The client has been sent everything.
+    pub whole: AtomicBool,
+    /// A write failed: the client has gone away.
+    pub broken: AtomicBool,
 }
 
 /// The body of a [`Reply`].
@@ -196,7 +205,7 @@ async fn respond<H: Fn(Request) -> Reply>(
 fn response(reply: &Reply) -> hyper::Response<Outgoing> {
     let body = match &reply.body {
         Body::Whole(bytes) => {
-            reply.delivered.store(true, Ordering::Release);
+            reply.delivered.whole.store(true, Ordering::Release);
             Full::new(Bytes::from(bytes.clone())).map_err(|never| match never {}).boxed()
         }
         Body::Pieces { pieces, pace, ending } => {
@@ -220,18 +229,18 @@ async fn send(
     pieces: Vec<Vec<u8>>,
     pace: Duration,
     ending: Ending,
-    delivered: Arc<AtomicBool>,
+    delivered: Arc<Delivery>,
 ) {
     for (index, piece) in pieces.into_iter().enumerate() {
         if index > 0 && !pace.is_zero() {
             tokio::time::sleep(pace).await;
         }
         if sender.send_data(Bytes::from(piece)).await.is_err() {
-            return; // the client has gone away
+            return delivered.broken.store(true, Ordering::Release);
         }
     }
     match ending {
-        Ending::Clean => delivered.store(true, Ordering::Release),
+        Ending::Clean => delivered.whole.store(true, Ordering::Release),
         Ending::Cut => {
             // Let what was sent reach the client before the connection is cut.
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -243,7 +252,7 @@ async fn send(
             for _ in 0..most {
                 tokio::time::sleep(pace).await;
                 if sender.send_data(Bytes::from(piece.clone())).await.is_err() {
-                    return;
+                    return delivered.broken.store(true, Ordering::Release);
                 }
             }
         }

@@ -21,13 +21,13 @@ pub mod wire;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::loopback::{Reply, Request, Server};
+use crate::loopback::{Delivery, Reply, Request, Server};
 use cache::{PrefixCache, Segment};
 use failure::Failure;
 use wire::Written;
@@ -161,14 +161,20 @@ pub struct Served {
     pub status: u16,
     /// What it would bill; nothing for a refusal.
     pub truth: Truth,
-    delivered: Arc<AtomicBool>,
+    delivered: Arc<Delivery>,
 }
 
 impl Served {
     /// Whether the client took the whole answer.
     #[must_use]
     pub fn delivered(&self) -> bool {
-        self.delivered.load(Ordering::Acquire)
+        self.delivered.whole.load(Ordering::Acquire)
+    }
+
+    /// Whether a write of the answer failed because the client was gone.
+    #[must_use]
+    pub fn broke(&self) -> bool {
+        self.delivered.broken.load(Ordering::Acquire)
     }
 }
 
