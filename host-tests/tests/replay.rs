@@ -3,8 +3,12 @@
 //! The recordings are third-party and not in this repository: `TOLLGATE_TRAFFIC` names their directory, by default
 //! `../shared/traffic` beside the workspace. Where there is none, the tests that need it say so and pass.
 
+#[path = "support/native.rs"]
+mod native;
 #[path = "support/same.rs"]
 mod same;
+#[path = "support/traffic.rs"]
+mod traffic;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -16,24 +20,13 @@ use tollgate_host::gateway::{Filter, Profile};
 use tollgate_host::recording::Recording;
 use tollgate_host::replay::{Options, event_of, replay};
 
-const DIALECTS: [&str; 3] = ["openai-chat", "openai-responses", "anthropic"];
-
-/// The recordings of the three dialects, by name; `None` where they are not on this machine.
+/// All recordings, by name; `None` where they are not on this machine.
 fn recordings() -> Option<Vec<PathBuf>> {
-    let root =
-        std::env::var_os("TOLLGATE_TRAFFIC").map_or_else(|| artifact::root().join("../shared/traffic"), PathBuf::from);
-    if !root.is_dir() {
-        println!("NOT TESTED: no recorded traffic at {} (set TOLLGATE_TRAFFIC)", root.display());
+    let Some(files) = traffic::files() else {
+        println!("NOT TESTED: no recorded traffic (set TOLLGATE_TRAFFIC)");
         return None;
-    }
-    let mut files = Vec::new();
-    for dialect in DIALECTS {
-        let entries = std::fs::read_dir(root.join(dialect)).expect("a directory of recordings");
-        files.extend(entries.map(|entry| entry.expect("an entry").path()));
-    }
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
-    files.sort();
-    assert!(files.len() > 40, "{files:?}");
+    };
+    assert!(files.len() > 150, "{files:?}");
     Some(files)
 }
 
@@ -53,31 +46,37 @@ fn check(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
+/// Bytes of a piece of a body; 0 for the whole at once.
+const PIECES: [usize; 5] = [0, 1, 7, 61, 1_000];
+
 #[test]
-fn recorded_calls_give_the_same_events_on_every_gateway_in_any_pieces() {
+fn recorded_calls_give_the_native_cores_event_on_every_gateway_in_any_pieces() {
     let Some(files) = recordings() else { return };
     let filter = Filter::compile(&std::fs::read(artifact::wasm().expect("filter")).expect("filter")).expect("filter");
+    let mut runs = 0;
     for file in files {
         let recording = Recording::read(&file).expect("a recording");
-        let event = |profile, chunk| {
-            let options = Options { profile, chunk, ..Options::default() };
-            let outcome = replay(&filter, &recording, &options).expect("a gateway");
-            assert_eq!(outcome.trap, None, "{} {profile:?} {chunk}", file.display());
-            event_of(profile, &outcome).map(without_id)
-        };
-        let expected = event(Profile::Envoy, 0).expect("an LLM call");
+        let expected = traffic::native_event(&recording).map(traffic::timeless);
         for profile in Profile::ALL {
-            for chunk in [0, 1, 61] {
-                let found = event(profile, chunk).expect("an LLM call");
-                assert_same(&found, &expected, &format!("{} {profile:?} in pieces of {chunk}", file.display()));
+            for chunk in PIECES {
+                let case = format!("{} {profile:?} in pieces of {chunk}", file.display());
+                let options = Options { profile, chunk, ..Options::default() };
+                let outcome = replay(&filter, &recording, &options).expect("a gateway");
+                assert_eq!(outcome.trap, None, "{case}");
+                let found = event_of(profile, &outcome).map(without_id).map(traffic::timeless);
+                assert_eq!(found.is_some(), expected.is_some(), "{case}");
+                found.iter().zip(&expected).for_each(|(found, expected)| assert_same(found, expected, &case));
+                runs += 1;
             }
         }
     }
+    println!("{runs} runs");
 }
 
 #[test]
 fn replay_prints_one_json_line_per_file_in_the_order_given() {
     let Some(mut files) = recordings() else { return };
+    files.retain(|file| ["openai-chat", "openai-responses", "anthropic"].contains(&traffic::folder(file)));
     files.reverse();
     let names: Vec<&str> = files.iter().map(|file| file.to_str().expect("a name")).collect();
     let runs = [["envoy", "0"], ["kong", "1"], ["apisix", "61"]].map(|[host, chunk]| {
