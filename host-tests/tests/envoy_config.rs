@@ -38,7 +38,7 @@ fn the_filter_comes_back_after_a_crash_and_large_bodies_fit() {
     let mut config = shipped();
     let filter = config::tollgate(&mut config).expect("filter");
     assert_eq!(filter["failure_policy"], "FAIL_RELOAD");
-    assert_eq!(filter["configuration"]["value"].as_str().map(str::trim), Some("{}"));
+    assert_eq!(filter["configuration"]["value"].as_str().map(str::trim), Some(r#"{ "log_events": false }"#));
     let limit = config["static_resources"]["listeners"][0]["per_connection_buffer_limit_bytes"].as_u64();
     assert!(limit >= Some(16 * 1024 * 1024), "{limit:?}");
 }

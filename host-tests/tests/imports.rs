@@ -3,6 +3,9 @@
 //! Each bound is what was measured when it was recorded (the figure in its comment), and 5 %. When a change is worth
 //! more, record the new figure here, so that it is seen in review.
 
+#[path = "../benches/gateway/text.rs"]
+mod text;
+
 use std::collections::BTreeMap;
 use tollgate_core::config::Config;
 use tollgate_core::ledger::{Bucket, BucketId, Buckets, Keep, Key};
@@ -28,6 +31,11 @@ const FUEL_OF_CHANGED_STREAM: u64 = 7_525_690;
 const FUEL_OF_KNOWN: u64 = 3_561_411;
 /// Fuel of admitting a JSON call with a body of 2 KB under five budgets.
 const FUEL_OF_FIVE_BUDGETS: u64 = 498_561;
+/// Fuel of an agent's calls with requests of 2, 53 and 196 KB: the first, and one that re-sends it but for its tail.
+const FUEL_OF_AGENTS: [(usize, u64, u64); 3] =
+    [(2_000, 1_065_691, 435_996), (53_000, 8_123_279, 1_775_558), (196_000, 26_434_636, 5_786_019)];
+/// Fuel of a call with a stream of 104 KB, written at once, after another of the kind.
+const FUEL_OF_LONG_STREAM: u64 = 4_549_889;
 
 fn wasm() -> Vec<u8> {
     std::fs::read(artifact::wasm().expect("the filter builds")).expect("the filter is there")
@@ -127,6 +135,34 @@ fn what_was_sent_before_costs_the_fuel_recorded() {
     };
     ask("And?");
     check("fuel of what was sent before", ask("What else?"), FUEL_OF_KNOWN);
+}
+
+#[test]
+fn an_agents_calls_cost_the_fuel_recorded_and_less_where_they_repeat_themselves() {
+    let answer = String::from_utf8(text::answer()).expect("text");
+    for (size, first, again) in FUEL_OF_AGENTS {
+        let gateway = gateway();
+        let measure =
+            |tail| call(&gateway, &agent_request(size, tail, false), ResponseHead::json(200, answer.len()), &answer);
+        check(&format!("fuel of a first call of {size} bytes"), measure("7c2f"), first);
+        measure("91d0");
+        check(&format!("fuel of a later call of {size} bytes"), measure("e6b3"), again);
+    }
+}
+
+#[test]
+fn a_long_stream_in_one_write_costs_the_fuel_recorded() {
+    let gateway = gateway();
+    let stream = String::from_utf8(text::stream().concat()).expect("text");
+    let measure = |tail| call(&gateway, &agent_request(2_000, tail, true), ResponseHead::sse(), &stream);
+    measure("7c2f");
+    check("fuel of a long stream", measure("91d0"), FUEL_OF_LONG_STREAM);
+}
+
+/// The request of the gateway bench, with this at its end.
+fn agent_request(size: usize, tail: &str, stream: bool) -> String {
+    let (before, after) = text::request(size, stream);
+    [String::from_utf8_lossy(&before), tail.into(), String::from_utf8_lossy(&after)].concat()
 }
 
 fn stream_of_50_kb() -> String {

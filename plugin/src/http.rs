@@ -11,7 +11,7 @@ use crate::abi::{self, Action, Buffer, Headers, LogLevel};
 use crate::body::Buffered;
 use crate::brake;
 use crate::operator;
-use crate::output;
+use crate::output::{self, Published};
 use crate::root::{Root, now};
 use tollgate_core::head::{self, RequestHead, ResponseHead};
 use tollgate_core::meter::{Body, Call, Denial, Ending, Verdict};
@@ -22,14 +22,15 @@ pub(crate) struct Http {
     context: u32,
     /// The call, while it runs; `None` for other traffic, and once it is over.
     call: Option<Call>,
+    published: Published,
     is_admitted: bool,
     /// Bytes of the request's body that are buffered so far.
     buffered: usize,
 }
 
 impl Http {
-    pub(crate) const fn new(context: u32) -> Self {
-        Self { context, call: None, is_admitted: false, buffered: 0 }
+    pub(crate) fn new(context: u32) -> Self {
+        Self { context, call: None, published: Published::default(), is_admitted: false, buffered: 0 }
     }
 
     pub(crate) fn on_request_headers(&mut self, root: &mut Root, end_of_stream: bool) -> Action {
@@ -140,9 +141,10 @@ impl Http {
                 call.stop_withholding();
             }
             brake::renew(root, call, now());
-            if root.meter.read(call, &piece, now()) {
-                let event = root.meter.so_far(call, now());
-                output::publish(host, &mut root.metrics, &event);
+            let has_changed = root.meter.read(call, &piece, now());
+            // The last piece is followed by the event of the call that is over.
+            if has_changed && !end_of_stream {
+                output::publish(host, &mut root.metrics, &mut self.published, &root.meter.progress(call));
             }
         }
         if host.can_close_response()
@@ -211,8 +213,7 @@ impl Http {
         match verdict {
             Verdict::Forward | Verdict::Rewrite(_) => {
                 let host = root.host();
-                let event = root.meter.so_far(call, now());
-                output::publish(host, &mut root.metrics, &event);
+                output::publish(host, &mut root.metrics, &mut self.published, &root.meter.progress(call));
                 Action::Continue
             }
             Verdict::Deny(denial) => self.deny(root, &denial),
@@ -259,17 +260,17 @@ impl Http {
         let claims = call.take_claims();
         let mut event = root.meter.end(call, ending, now());
         brake::settle(root, &claims, &mut event, now());
-        if root.store.is_shared()
-            && let Some((task, charge)) = event.task_charge()
-        {
+        let is_shared = root.store.is_shared();
+        if is_shared && let Some((task, charge)) = event.task_charge() {
             event.task = root.charge_task(&task, &charge, now()).as_ref().map(Into::into);
         }
-        if let Some(taught) = event.taught.as_ref().filter(|_| root.store.is_shared()) {
+        if let Some(taught) = event.taught.as_ref().filter(|taught| is_shared && root.meter.is_to_share(taught)) {
             root.share_lesson(taught, now());
         }
         root.export(&event);
         let measured = root.meter.measure(&event);
-        output::emit(host, &mut root.metrics, &event, &measured, root.meter.config().log_events);
+        let to_log = root.meter.config().log_events;
+        output::emit(host, &mut root.metrics, &mut self.published, &event, &measured, to_log);
     }
 }
 

@@ -7,9 +7,11 @@
 use crate::abi::{self, LogLevel, MetricKind, Status};
 use crate::host::Host;
 use crate::store::StoreError;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use tollgate_core::event::Event;
+use std::rc::Rc;
+use tollgate_core::event::{Event, Progress};
 use tollgate_core::limit::Finding;
 use tollgate_core::metrics::{Kind, Measurement, named};
 use tollgate_core::names::{EVENT_LOG_PREFIX, THRESHOLD_LOG_PREFIX, label, metric, state};
@@ -49,13 +51,13 @@ impl VmId {
 /// The metrics defined so far, by name.
 #[derive(Default)]
 pub(crate) struct Metrics {
-    ids: HashMap<String, u32>,
+    ids: HashMap<Rc<str>, u32>,
 }
 
 impl Metrics {
     /// Adds to a counter.
     pub(crate) fn count(&mut self, name: &str, labels: &[(&str, &str)], amount: u64) {
-        self.apply(&Measurement { name: named(name, labels), kind: Kind::Counter, amount });
+        self.apply(&Measurement { name: named(name, labels).into(), kind: Kind::Counter, amount });
     }
 
     /// Counts a host call that failed, so that an operator sees what is missing.
@@ -94,7 +96,7 @@ impl Metrics {
                 };
                 // A gateway without metrics refuses this every time; there is nowhere to count that.
                 let Ok(id) = abi::define_metric(kind, &measured.name) else { return };
-                self.ids.insert(measured.name.clone(), id);
+                self.ids.insert(Rc::clone(&measured.name), id);
                 id
             }
         };
@@ -105,33 +107,60 @@ impl Metrics {
     }
 }
 
+/// What was published of a call so far, so that only changes go out.
+#[derive(Default)]
+pub(crate) struct Published(Vec<(&'static str, String)>);
+
+impl Published {
+    /// Takes note of a value; `false` when it is published already.
+    fn changes(&mut self, name: &'static str, value: &str) -> bool {
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) if known == value => false,
+            Some((_, known)) => {
+                value.clone_into(known);
+                true
+            }
+            None => {
+                self.0.push((name, value.to_owned()));
+                true
+            }
+        }
+    }
+}
+
 /// Publishes what access logs and spans show of a call, ended or not.
-pub(crate) fn publish(host: Host, metrics: &mut Metrics, event: &Event) {
-    let number = |tokens: Option<u64>| tokens.map(|tokens| tokens.to_string());
-    let values = [
-        (state::OUTCOME, Some(event.outcome.name().to_owned())),
-        (state::OPERATION, Some(event.operation.to_owned())),
-        (state::PROVIDER, Some(event.provider.clone())),
-        (state::REQUEST_MODEL, event.request_model.clone()),
-        (state::RESPONSE_MODEL, event.response_model.clone()),
-        (state::INPUT_TOKENS, number(event.input_tokens)),
-        (state::OUTPUT_TOKENS, number(event.output_tokens)),
-        (state::CACHE_READ_TOKENS, number(event.cache_read_tokens)),
-        (state::COST, event.cost_usd.map(|cost| cost.to_string())),
-        (state::APPLICATION, event.attribution.get(tollgate_core::attribution::Dimension::App).map(str::to_owned)),
+pub(crate) fn publish(host: Host, metrics: &mut Metrics, published: &mut Published, progress: &Progress<'_>) {
+    let number = |tokens: Option<u64>| tokens.map(|tokens| Cow::Owned(tokens.to_string()));
+    let values: [(&'static str, Option<Cow<'_, str>>); 10] = [
+        (state::OUTCOME, Some(progress.outcome.name().into())),
+        (state::OPERATION, Some(progress.operation.into())),
+        (state::PROVIDER, Some(progress.provider.into())),
+        (state::REQUEST_MODEL, progress.request_model.map(Cow::Borrowed)),
+        (state::RESPONSE_MODEL, progress.response_model.map(Cow::Borrowed)),
+        (state::INPUT_TOKENS, number(progress.input_tokens)),
+        (state::OUTPUT_TOKENS, number(progress.output_tokens)),
+        (state::CACHE_READ_TOKENS, number(progress.cache_read_tokens)),
+        (state::COST, progress.cost_usd.map(|cost| cost.to_string().into())),
+        (state::APPLICATION, progress.app.map(Cow::Borrowed)),
     ];
     for (name, value) in values {
-        if let Some(value) = value {
+        if let Some(value) = value.filter(|value| published.changes(name, value)) {
             metrics.note("set_property", host.publish(name, &value));
         }
     }
 }
 
 /// Sends the event of a call that is over everywhere.
-pub(crate) fn emit(host: Host, metrics: &mut Metrics, event: &Event, measured: &[Measurement], to_log: bool) {
-    publish(host, metrics, event);
-    // An event is made of strings and numbers, so this cannot fail; if it did, the log would say so.
-    let json = serde_json::to_string(event).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
+pub(crate) fn emit(
+    host: Host,
+    metrics: &mut Metrics,
+    published: &mut Published,
+    event: &Event,
+    measured: &[Measurement],
+    to_log: bool,
+) {
+    publish(host, metrics, published, &event.into());
+    let json = json_of(event);
     metrics.note("set_property", host.publish(state::EVENT, &json));
     measured.iter().for_each(|measured| metrics.apply(measured));
     for crossing in event.limits.iter().flat_map(Finding::crossings) {
@@ -140,4 +169,15 @@ pub(crate) fn emit(host: Host, metrics: &mut Metrics, event: &Event, measured: &
     if to_log {
         abi::log(LogLevel::Info, &format!("{EVENT_LOG_PREFIX}{json}"));
     }
+}
+
+fn json_of(event: &Event) -> String {
+    /// Most events are shorter.
+    const USUAL: usize = 4 << 10;
+    let mut json = Vec::with_capacity(USUAL);
+    // An event is made of strings and numbers, so this cannot fail; if it did, the log would say so.
+    if let Err(error) = serde_json::to_writer(&mut json, event) {
+        return format!("{{\"error\":\"{error}\"}}");
+    }
+    String::from_utf8(json).unwrap_or_default()
 }

@@ -41,6 +41,7 @@ impl Lineup {
         let mut options = Options::new(filter.clone().unwrap_or_default(), upstream);
         options.wasm = filter;
         options.configuration = json!({
+            "log_events": false,
             "limits": [{"id": "no-call-above-2-dollars", "measure": "cost_usd", "limit": "2.00", "action": "deny"}]
         });
         if self == Self::Native {

@@ -167,8 +167,8 @@ impl Lesson {
     /// Tokens without the offset.
     #[must_use]
     pub fn scale(self, tokens: u64) -> u64 {
-        let scaled = u128::from(tokens).saturating_mul(u128::from(self.ppm)).saturating_add(500_000);
-        scaled.checked_div(1_000_000).and_then(|scaled| u64::try_from(scaled).ok()).unwrap_or(tokens)
+        let scaled = tokens.checked_mul(self.ppm).and_then(|millionths| millionths.checked_add(500_000));
+        scaled.and_then(|millionths| millionths.checked_div(1_000_000)).unwrap_or(tokens)
     }
 }
 
@@ -177,11 +177,11 @@ const CALLS: usize = 16;
 /// Fewer teach nothing: one odd call must not change the next.
 const CALLS_MIN: usize = 3;
 /// A model makes at least a third, at most four times the tokens that are predicted.
-const PPM: std::ops::RangeInclusive<i128> = 333_333..=4_000_000;
+const PPM: std::ops::RangeInclusive<i64> = 333_333..=4_000_000;
 /// A prompt of so many tokens is long.
-const LONG: i128 = 500;
+const LONG: i64 = 500;
 /// The longest instructions that a provider adds.
-const OFFSET_MAX: i128 = 20_000;
+const OFFSET_MAX: i64 = 20_000;
 
 /// The last calls of one model, as predicted and as reported.
 ///
@@ -215,8 +215,8 @@ impl Lessons {
             return Lesson::NONE;
         }
         let last = self.calls.iter().rev().take(CALLS);
-        let calls: Vec<(i128, i128)> =
-            last.map(|(predicted, reported)| (i128::from(*predicted), i128::from(*reported))).collect();
+        let calls: Vec<(i64, i64)> =
+            last.map(|(predicted, reported)| (i64::from(*predicted), i64::from(*reported))).collect();
         let is_long = median(calls.iter().map(|(predicted, _)| *predicted).collect()) >= Some(LONG);
         let ppm = match slope(&calls) {
             Some(ppm) => ppm,
@@ -226,7 +226,7 @@ impl Lessons {
         };
         let ppm = ppm.clamp(*PPM.start(), *PPM.end());
         // What is left of each call behind its slope; without room for that, all of it is a ratio.
-        let scaled = |predicted: i128| predicted.saturating_mul(ppm).checked_div(1_000_000).unwrap_or(predicted);
+        let scaled = |predicted: i64| predicted.saturating_mul(ppm).checked_div(1_000_000).unwrap_or(predicted);
         let left = calls.iter().map(|(predicted, reported)| reported.saturating_sub(scaled(*predicted)));
         let offset = median(left.collect()).unwrap_or(0);
         if (0..=OFFSET_MAX).contains(&offset) {
@@ -236,7 +236,7 @@ impl Lessons {
     }
 
     /// The lesson that there is a ratio and nothing else.
-    fn ratio(calls: &[(i128, i128)]) -> Lesson {
+    fn ratio(calls: &[(i64, i64)]) -> Lesson {
         let ratio = median(calls.iter().filter_map(|(predicted, reported)| ratio(*reported, *predicted)).collect());
         Lesson { ppm: positive(ratio.unwrap_or(1_000_000).clamp(*PPM.start(), *PPM.end())), offset: 0 }
     }
@@ -292,35 +292,65 @@ pub struct Observation {
 /// The most models that lessons are kept of.
 const SUBJECTS_MAX: usize = 64;
 
+/// Of a model that is known well, the other workers are told of one call in so many.
+const SHARED_EACH: u64 = 8;
+
 /// What this worker knows of each model. One per VM.
 #[derive(Debug, Default)]
-pub(crate) struct Learned(Vec<(Subject, Lessons, Lesson)>);
+pub(crate) struct Learned(Vec<Known>);
+
+#[derive(Debug)]
+struct Known {
+    subject: Subject,
+    lessons: Lessons,
+    lesson: Lesson,
+    /// Calls that this worker saw.
+    seen: u64,
+}
 
 impl Learned {
     pub(crate) fn lesson(&self, subject: &Subject) -> Lesson {
-        self.0.iter().find(|(known, ..)| known == subject).map_or(Lesson::NONE, |(_, _, lesson)| *lesson)
+        self.known(subject).map_or(Lesson::NONE, |known| known.lesson)
     }
 
     pub(crate) fn observe(&mut self, observation: &Observation) {
-        let known = self.0.iter().find(|(known, ..)| *known == observation.subject);
-        let mut lessons = known.map(|(_, lessons, _)| lessons.clone()).unwrap_or_default();
+        let known = self.known(&observation.subject);
+        let mut lessons = known.map(|known| known.lessons.clone()).unwrap_or_default();
+        let seen = known.map_or(0, |known| known.seen).saturating_add(1);
         lessons.observe(observation.predicted, observation.reported);
-        self.replace(observation.subject.clone(), lessons);
+        self.put(observation.subject.clone(), lessons, seen);
     }
 
-    /// Takes over what all workers know of a model; the one that was heard of least recently makes room.
+    /// Whether the call that was observed last is one to tell the other workers of: shared state costs more than what
+    /// the hundredth call of a model teaches.
+    pub(crate) fn is_to_share(&self, subject: &Subject) -> bool {
+        let seen = self.known(subject).map_or(0, |known| known.seen);
+        seen <= CALLS as u64 || seen.is_multiple_of(SHARED_EACH)
+    }
+
+    /// Takes over what all workers know of a model.
     pub(crate) fn replace(&mut self, subject: Subject, lessons: Lessons) {
-        self.0.retain(|(known, ..)| *known != subject);
+        let seen = self.known(&subject).map_or(0, |known| known.seen);
+        self.put(subject, lessons, seen);
+    }
+
+    fn known(&self, subject: &Subject) -> Option<&Known> {
+        self.0.iter().find(|known| known.subject == *subject)
+    }
+
+    /// The model that was heard of least recently makes room.
+    fn put(&mut self, subject: Subject, lessons: Lessons, seen: u64) {
+        self.0.retain(|known| known.subject != subject);
         if self.0.len() >= SUBJECTS_MAX {
             self.0.remove(0);
         }
         let lesson = lessons.lesson();
-        self.0.push((subject, lessons, lesson));
+        self.0.push(Known { subject, lessons, lesson, seen });
     }
 }
 
 /// The median slope, in millionths, over all pairs of calls that differ enough in size to tell one.
-fn slope(calls: &[(i128, i128)]) -> Option<i128> {
+fn slope(calls: &[(i64, i64)]) -> Option<i64> {
     let mut slopes = Vec::with_capacity(CALLS.saturating_mul(CALLS));
     for (at, (predicted, reported)) in calls.iter().enumerate() {
         for (other_predicted, other_reported) in calls.iter().skip(at.saturating_add(1)) {
@@ -334,16 +364,16 @@ fn slope(calls: &[(i128, i128)]) -> Option<i128> {
     if slopes.len() >= CALLS_MIN { median(slopes) } else { None }
 }
 
-fn ratio(part: i128, whole: i128) -> Option<i128> {
+fn ratio(part: i64, whole: i64) -> Option<i64> {
     part.saturating_mul(1_000_000).checked_div(whole)
 }
 
-fn median(mut values: Vec<i128>) -> Option<i128> {
+fn median(mut values: Vec<i64>) -> Option<i64> {
     values.sort_unstable();
     values.get(values.len() / 2).copied()
 }
 
-fn positive(value: i128) -> u64 {
+fn positive(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 

@@ -361,6 +361,39 @@ pub struct Event {
     pub timing: Timing,
 }
 
+/// What access logs and spans show of a call, ended or not: a part of its event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields of `Event`")]
+pub struct Progress<'a> {
+    pub outcome: Outcome,
+    pub operation: &'static str,
+    pub provider: &'a str,
+    pub request_model: Option<&'a str>,
+    pub response_model: Option<&'a str>,
+    pub input_tokens: Option<u64>,
+    pub output_tokens: Option<u64>,
+    pub cache_read_tokens: Option<u64>,
+    pub cost_usd: Option<Usd>,
+    pub app: Option<&'a str>,
+}
+
+impl<'a> From<&'a Event> for Progress<'a> {
+    fn from(event: &'a Event) -> Self {
+        Self {
+            outcome: event.outcome,
+            operation: event.operation,
+            provider: &event.provider,
+            request_model: event.request_model.as_deref(),
+            response_model: event.response_model.as_deref(),
+            input_tokens: event.input_tokens,
+            output_tokens: event.output_tokens,
+            cache_read_tokens: event.cache_read_tokens,
+            cost_usd: event.cost_usd,
+            app: event.attribution.get(Dimension::App),
+        }
+    }
+}
+
 impl Event {
     /// The account that a call over is charged to, and what it is charged; `None` for a call without a task, and for
     /// one that was never forwarded.

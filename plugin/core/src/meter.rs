@@ -12,12 +12,12 @@
 pub use crate::call::{Body, Call, Denial, Ending, Unmetered, Verdict};
 pub use crate::limit::{Change, Claims, Done};
 
-use crate::calibration::{Learned, Lessons, Subject};
+use crate::calibration::{Learned, Lessons, Observation, Subject};
 use crate::call::Asked;
 use crate::config::Config;
 use crate::config::raw::FailureMode;
 use crate::counting::Remembered;
-use crate::event::{Event, Outcome};
+use crate::event::{Event, Outcome, Progress};
 use crate::frame::raw::Raw;
 use crate::head::{RequestHead, ResponseHead};
 use crate::limit::Outputs;
@@ -148,11 +148,23 @@ impl Meter {
         self.learned.replace(subject, lessons);
     }
 
-    /// What is known of a call that still runs.
+    /// Whether the other workers should hear what a call taught that is over.
+    #[must_use]
+    pub fn is_to_share(&self, taught: &Observation) -> bool {
+        self.learned.is_to_share(&taught.subject)
+    }
+
+    /// The event of a call that still runs, as far as it is known.
     #[must_use]
     pub fn so_far(&mut self, call: &Call, now: Timestamp) -> Event {
         let settlement = Settlement::of(call, None, &mut self.counter);
         settlement.event(call, &self.config.prices, now)
+    }
+
+    /// What is shown of a call that still runs: less than its event, and less work.
+    #[must_use]
+    pub fn progress<'a>(&mut self, call: &'a Call) -> Progress<'a> {
+        Settlement::of(call, None, &mut self.counter).progress(call, &self.config.prices)
     }
 
     /// What the gateway counts for an event of a call that is over.

@@ -2,7 +2,7 @@
 //!
 //! Labels are part of the name, as `;key=value`, since that is all a proxy-wasm host takes.
 //! Invariants: label values hold no byte that could end a label or a name; a name is at most 250 bytes; a label has
-//! a bounded number of values, later ones are `other`.
+//! a bounded number of values, later ones are `other`; names that were spelled are kept, for a bounded number of label sets.
 //! Must not know: how a gateway defines or stores metrics.
 
 use crate::attribution::Dimension;
@@ -11,6 +11,7 @@ use crate::limit::{Finding, Standing};
 use crate::money::Usd;
 use crate::names::{label, metric};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// Longest name; hosts prefix it and have limits of their own (Kong traps above 256).
 const NAME_MAX: usize = 250;
@@ -18,6 +19,8 @@ const NAME_MAX: usize = 250;
 const VALUE_MAX: usize = 64;
 /// Stands for values beyond the cap of a label.
 const OTHER: &str = "other";
+/// Most sets of labels whose names are kept: some 25 names of 100 bytes each.
+const LABEL_SETS_MAX: usize = 512;
 
 /// What kind of metric an amount goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +37,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Measurement {
     /// Name and labels.
-    pub name: String,
+    pub name: Rc<str>,
     /// How it is counted.
     pub kind: Kind,
     /// How much.
@@ -75,23 +78,29 @@ pub struct Measurer {
     seen: BTreeMap<&'static str, BTreeSet<String>>,
     /// Keys of each limit that are shown.
     budgets: BTreeMap<String, BTreeSet<String>>,
+    names: Names,
 }
 
 impl Measurer {
     /// Labels every metric with the model and these dimensions.
     #[must_use]
     pub const fn new(labels: Vec<Dimension>, max_values: usize) -> Self {
-        Self { labels, max_values, seen: BTreeMap::new(), budgets: BTreeMap::new() }
+        Self {
+            labels,
+            max_values,
+            seen: BTreeMap::new(),
+            budgets: BTreeMap::new(),
+            names: Names { by_labels: BTreeMap::new() },
+        }
     }
 
     /// Everything an event of an ended call counts.
     pub fn measure(&mut self, event: &Event) -> Vec<Measurement> {
         let base = self.base_labels(event);
-        let base: Vec<(&str, &str)> = base.iter().map(|(key, value)| (*key, value.as_str())).collect();
-        let mut measured = Vec::new();
-        let mut add = |name, labels: &[(&str, &str)], kind, amount| {
-            let labels: Vec<_> = labels.iter().chain(&base).copied().collect();
-            measured.push(Measurement { name: named(name, &labels), kind, amount });
+        let names = self.names.with(&base);
+        let mut measured = Vec::with_capacity(names.len());
+        let mut add = |metric, labels: &[(&'static str, &str)], kind, amount| {
+            measured.push(Measurement { name: spelled(names, metric, labels, &base), kind, amount });
         };
         add(metric::REQUESTS, &[(label::OUTCOME, event.outcome.name())], Kind::Counter, 1);
         for (direction, tokens) in totals(event) {
@@ -162,32 +171,79 @@ impl Measurer {
             (metric::BUDGET_LIMIT, gauges.limit),
             (metric::BUDGET_REMAINING, gauges.remaining),
         ] {
-            measured.push(Measurement { name: named(name, &labels), kind: Kind::Gauge, amount });
+            measured.push(Measurement { name: named(name, &labels).into(), kind: Kind::Gauge, amount });
         }
     }
 
     /// Model, provider and the configured dimensions. Only models that the price list knows name themselves: a
     /// client can ask for any.
-    fn base_labels(&mut self, event: &Event) -> Vec<(&'static str, String)> {
+    fn base_labels<'e>(&mut self, event: &'e Event) -> Vec<(&'static str, &'e str)> {
         let model = event.prices.first().map_or("unknown", |price| price.model.as_str());
-        let mut labels = vec![(label::MODEL, model.to_owned()), (label::PROVIDER, event.provider.clone())];
+        let mut labels = vec![(label::MODEL, model), (label::PROVIDER, event.provider.as_str())];
         for dimension in &self.labels {
             if let Some(value) = event.attribution.get(*dimension) {
-                labels.push((dimension.name(), value.to_owned()));
+                labels.push((dimension.name(), value));
             }
         }
         for (key, value) in &mut labels {
             let seen = self.seen.entry(key).or_default();
-            if !seen.contains(value.as_str()) {
+            if !seen.contains(*value) {
                 if seen.len() >= self.max_values {
-                    OTHER.clone_into(value);
+                    *value = OTHER;
                 } else {
-                    seen.insert(value.clone());
+                    seen.insert((*value).to_owned());
                 }
             }
         }
         labels
     }
+}
+
+/// Names that were spelled before, by the labels that all metrics of a call share. Spelling is most of the work of
+/// measuring, and calls of one application repeat each other's names.
+#[derive(Debug)]
+struct Names {
+    by_labels: BTreeMap<String, Vec<Name>>,
+}
+
+#[derive(Debug)]
+struct Name {
+    metric: &'static str,
+    /// The labels that only this metric has.
+    labels: Vec<(&'static str, String)>,
+    text: Rc<str>,
+}
+
+impl Names {
+    /// The names with these labels so far.
+    fn with(&mut self, base: &[(&str, &str)]) -> &mut Vec<Name> {
+        let labels = named("", base);
+        if self.by_labels.len() >= LABEL_SETS_MAX && !self.by_labels.contains_key(&labels) {
+            self.by_labels.clear();
+        }
+        self.by_labels.entry(labels).or_default()
+    }
+}
+
+/// The name of a metric with labels of its own before those that all metrics of the call share.
+fn spelled(
+    names: &mut Vec<Name>,
+    metric: &'static str,
+    labels: &[(&'static str, &str)],
+    base: &[(&str, &str)],
+) -> Rc<str> {
+    let is_same = |name: &&Name| {
+        let own = name.labels.iter().map(|(key, value)| (*key, value.as_str()));
+        name.metric == metric && own.eq(labels.iter().copied())
+    };
+    if let Some(name) = names.iter().find(is_same) {
+        return Rc::clone(&name.text);
+    }
+    let all: Vec<_> = labels.iter().chain(base).copied().collect();
+    let text: Rc<str> = named(metric, &all).into();
+    let labels = labels.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+    names.push(Name { metric, labels, text: Rc::clone(&text) });
+    text
 }
 
 fn totals(event: &Event) -> [(&'static str, Option<u64>); 2] {
@@ -205,6 +261,26 @@ mod tests {
     #[test]
     fn a_value_cannot_end_its_label_or_forge_another() {
         assert_eq!(named("m", &[("app", "a;team=x\n"), ("team", "")]), "m;app=a_team_x_;team=none");
+    }
+
+    #[test]
+    fn names_are_kept_for_a_bounded_number_of_label_sets_and_stay_the_same() {
+        let mut names = Names { by_labels: BTreeMap::new() };
+        let name = |names: &mut Names, app: &str| {
+            let base = [("app", app)];
+            [
+                spelled(names.with(&base), "m", &[("type", "input")], &base),
+                spelled(names.with(&base), "m", &[("type", "output")], &base),
+                spelled(names.with(&base), "n", &[], &base),
+            ]
+        };
+        let first = name(&mut names, "a");
+        assert_eq!(first.each_ref().map(|name| &**name), ["m;type=input;app=a", "m;type=output;app=a", "n;app=a"]);
+        for app in 0..2 * LABEL_SETS_MAX {
+            name(&mut names, &format!("app-{app}"));
+            assert!(names.by_labels.len() <= LABEL_SETS_MAX);
+        }
+        assert_eq!(name(&mut names, "a"), first);
     }
 
     #[test]

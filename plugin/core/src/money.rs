@@ -10,7 +10,7 @@ use std::fmt;
 use std::iter::Sum;
 
 /// Femtodollars in one dollar.
-const PER_DOLLAR: i128 = 1_000_000_000_000_000;
+const PER_DOLLAR: u64 = 1_000_000_000_000_000;
 const DECIMALS: usize = 15;
 
 /// An amount of US dollars in femtodollars (1e-15 USD). Negative amounts are meaningful (a cache write premium is
@@ -157,15 +157,23 @@ impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
         let femto = self.0.unsigned_abs();
-        let per_dollar = PER_DOLLAR.unsigned_abs();
-        let (whole, fraction) =
-            (femto.checked_div(per_dollar).unwrap_or(0), femto.checked_rem(per_dollar).unwrap_or(0));
-        if fraction == 0 {
-            return write!(f, "{sign}{whole}");
+        // What a call costs fits 64 bits, and to divide 128 is slow in wasm.
+        if let Ok(femto) = u64::try_from(femto) {
+            let (whole, fraction) = (femto.checked_div(PER_DOLLAR), femto.checked_rem(PER_DOLLAR));
+            return write_decimal(f, sign, whole.unwrap_or(0), fraction.unwrap_or(0));
         }
-        let decimals = format!("{fraction:0DECIMALS$}");
-        write!(f, "{sign}{whole}.{}", decimals.trim_end_matches('0'))
+        let per_dollar = u128::from(PER_DOLLAR);
+        let fraction = femto.checked_rem(per_dollar).and_then(|fraction| u64::try_from(fraction).ok());
+        write_decimal(f, sign, femto.checked_div(per_dollar).unwrap_or(0), fraction.unwrap_or(0))
     }
+}
+
+fn write_decimal(f: &mut fmt::Formatter<'_>, sign: &str, whole: impl fmt::Display, fraction: u64) -> fmt::Result {
+    if fraction == 0 {
+        return write!(f, "{sign}{whole}");
+    }
+    let decimals = format!("{fraction:0DECIMALS$}");
+    write!(f, "{sign}{whole}.{}", decimals.trim_end_matches('0'))
 }
 
 impl serde::Serialize for Usd {
@@ -188,6 +196,8 @@ mod tests {
             ("2E3", "2000"),
             ("-0.5", "-0.5"),
             ("0.000000000000001", "0.000000000000001"),
+            ("18446.744073709551616", "18446.744073709551616"),
+            ("-98765432109876543210.5", "-98765432109876543210.5"),
         ] {
             assert_eq!(Usd::parse(text).map(|usd| usd.to_string()), Ok(printed.to_owned()), "{text}");
         }

@@ -187,7 +187,8 @@ impl Prompt {
         self.parts.iter().filter(|part| part.component == Component::Tools)
     }
 
-    /// The component of each part with its tokens, scaled so that they sum exactly to `total`.
+    /// The components in the order of the parts with their tokens, scaled so that they sum exactly to `total`; parts in a
+    /// row that belong to one component are taken together, but for tools, each of which has a weight of its own.
     ///
     /// The running total is scaled, not each part, so rounding never accumulates. A prompt nothing is known of
     /// is booked to the user.
@@ -199,16 +200,16 @@ impl Prompt {
         }
         let mut running: u64 = 0;
         let mut given: u64 = 0;
-        self.parts
-            .iter()
-            .map(|part| {
-                running = running.saturating_add(part.tokens);
-                let upto = share(total, running, predicted);
-                let tokens = upto.saturating_sub(given);
-                given = upto;
-                (part.component, tokens)
-            })
-            .collect()
+        let is_run = |part: &Part, next: &Part| part.component == next.component && part.component != Component::Tools;
+        let runs = self.parts.chunk_by(is_run);
+        runs.filter_map(|run| {
+            running = run.iter().fold(running, |sum, part| sum.saturating_add(part.tokens));
+            let upto = share(total, running, predicted);
+            let tokens = upto.saturating_sub(given);
+            given = upto;
+            run.first().map(|part| (part.component, tokens))
+        })
+        .collect()
     }
 }
 

@@ -6,13 +6,14 @@
 //! marked. An error that consumed nothing costs nothing.
 //! Must not know: wire formats, gateways.
 
+use crate::attribution::Dimension;
 use crate::cache::{Composition, Share};
 use crate::calibration::{Observation, Subject, Tokenizer};
 use crate::call::{Call, Ending, Unmetered};
 use crate::dialect::{Answer, Operation, UsagePart};
 use crate::event::{
-    CacheEffect, ComponentShare, CostSource, Event, MediaShare, Outcome, PriceRow, Proportion, Timing, ToolWeight,
-    ToolWeights, UsageSource,
+    CacheEffect, ComponentShare, CostSource, Event, MediaShare, Outcome, PriceRow, Progress, Proportion, Timing,
+    ToolWeight, ToolWeights, UsageSource,
 };
 
 use crate::money::Usd;
@@ -86,6 +87,25 @@ impl Settlement {
         let model = call.asked.model.as_deref().filter(|_| is_plain && is_reported)?;
         let subject = Subject::new(model, prompt.has_tools());
         Some(Observation { subject, predicted: prompt.untaught, reported: usage.input_total() })
+    }
+
+    /// What of the event is shown while the call runs, without working out the rest.
+    pub(crate) fn progress<'a>(&self, call: &'a Call, prices: &PriceBook) -> Progress<'a> {
+        let answer = answer(call);
+        let bill = Bill::of(call, answer.unwrap_or(&Answer::default()), &self.parts, prices);
+        let known = Some(bill.usage).filter(|_| self.is_known);
+        Progress {
+            outcome: self.outcome,
+            operation: call.route.operation.name(),
+            provider: call.provider(),
+            request_model: call.asked.model.as_deref(),
+            response_model: answer.and_then(|answer| answer.model.as_deref()),
+            input_tokens: known.map(|usage| usage.input_total()),
+            output_tokens: known.map(|usage| usage.output_total()),
+            cache_read_tokens: known.map(|usage| usage.cache_read_total()),
+            cost_usd: bill.total.filter(|_| self.is_known),
+            app: call.attribution.get(Dimension::App),
+        }
     }
 
     /// The event.

@@ -128,5 +128,5 @@ fn usage_read_so_far_is_reported_once_it_changes() {
     let usage = "data: {\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}\n\n";
     let changes = [WORD, usage, usage, WORD].map(|piece| meter.read(&mut call, piece.as_bytes(), now));
     assert_eq!(changes, [false, true, false, false]);
-    assert_eq!(meter.so_far(&call, now).input_tokens, Some(5));
+    assert_eq!(meter.progress(&call).input_tokens, Some(5));
 }
