@@ -38,4 +38,8 @@ fn an_endless_stream_is_ended_at_its_ceiling_and_charged_as_far_as_it_came() {
         let broke = || room.standin.served().pop().filter(|served| served.broke()).map(|_| ());
         wait::until(Duration::from_secs(20), broke).expect("the provider's next write fails");
     }
+    let metrics = room.envoy.metrics().expect("metrics");
+    let used = metrics.sum("tollgate_budget_used", &[("limit", "day")]);
+    let charged = event(&room.log(calls).pop().expect("a line"))["limits"][1]["spent"].clone();
+    assert_eq!(used.map(|used| json!(used.to_string())), Some(charged), "a gauge says how the budget stands");
 }

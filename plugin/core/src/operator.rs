@@ -231,4 +231,12 @@ mod tests {
         assert!(told("/budgets?account=account/1/3:old/1:1&amount=1&minutes=1".to_owned()).contains("no limit"));
         assert!(ask("DELETE", "/budgets", "secret").expect("an answer").contains("GET"));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_an_operator_sends_is_a_grant_or_a_mistake(account in ".{0,40}", amount in ".{0,9}", minutes in ".{0,9}") {
+            let path = format!("/budgets?account=account/1/4:team/1:1/{account}&amount={amount}&minutes={minutes}");
+            proptest::prop_assert!(ask("POST", &path, "secret").is_some());
+        }
+    }
 }
