@@ -207,6 +207,12 @@ pub(crate) fn property(path: &[&str]) -> Option<Vec<u8>> {
     receive(|data, length| unsafe { imports::proxy_get_property(path.as_ptr(), path.len(), data, length) }).ok()?
 }
 
+/// Whether a property is there, with a value or without.
+pub(crate) fn has_property(path: &[&str]) -> bool {
+    let path = path.join("\0");
+    receive(|data, length| unsafe { imports::proxy_get_property(path.as_ptr(), path.len(), data, length) }).is_ok()
+}
+
 /// Sets a property.
 pub(crate) fn set_property(path: &[&str], value: &str) -> Result<(), Status> {
     let path = path.join("\0");

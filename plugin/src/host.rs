@@ -17,6 +17,18 @@ pub(crate) enum Host {
     Apisix,
 }
 
+/// The nginx variable that carries the event on APISIX.
+const APISIX_VARIABLE: &str = "tollgate_event";
+
+/// What a gateway shows of a call before it has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shows {
+    /// Single values, for spans.
+    Values,
+    /// The event as it stands.
+    Event,
+}
+
 impl Host {
     /// The configured gateway, else what the properties of a request tell. Only while a request runs: APISIX has
     /// no properties before.
@@ -34,6 +46,14 @@ impl Host {
     /// Whether the end of stream that the request's headers report is true: Kong always says no, APISIX always yes.
     pub(crate) const fn reports_missing_body(self) -> bool {
         matches!(self, Self::Envoy)
+    }
+
+    /// Whether the end of every response's body is reported: Kong never reports it of some that have a length.
+    pub(crate) const fn reports_end_of_response(self) -> bool {
+        match self {
+            Self::Envoy | Self::Apisix => true,
+            Self::Kong => false,
+        }
     }
 
     /// Asks for the request's body, where that must be said.
@@ -137,13 +157,44 @@ impl Host {
         }
     }
 
+    /// What is published of a call that has not ended. Kong and APISIX have written their access logs when they tell
+    /// that a call broke off, so its event must be there before.
+    pub(crate) const fn shows_before_the_end(self) -> Shows {
+        match self {
+            Self::Envoy => Shows::Values,
+            Self::Kong | Self::Apisix => Shows::Event,
+        }
+    }
+
+    /// The longest line that the log takes, in bytes. nginx cuts a line at 2,048 bytes with what it adds itself.
+    pub(crate) const fn log_line_max(self) -> usize {
+        match self {
+            Self::Envoy => usize::MAX,
+            Self::Kong | Self::Apisix => 1_500,
+        }
+    }
+
+    /// What an operator should hear when the filter starts to serve.
+    pub(crate) fn advice(self) -> Option<&'static str> {
+        match self {
+            Self::Apisix if !abi::has_property(&[APISIX_VARIABLE]) => Some(
+                "the nginx variable tollgate_event is not declared, so access logs cannot show events; add \
+                 `set $tollgate_event '';` to nginx_config.http_server_location_configuration_snippet",
+            ),
+            Self::Envoy | Self::Kong | Self::Apisix => None,
+        }
+    }
+
     /// Makes a value readable for access logs and spans. Envoy: filter state `wasm.<name>`. Kong: the event in
     /// `kong.ctx.shared.tollgate`. APISIX: the event in the nginx variable `tollgate_event`, where it is declared.
     pub(crate) fn publish(self, name: &str, value: &str) -> Result<(), Status> {
         match self {
             Self::Envoy => abi::set_property(&[name], value),
             Self::Kong if name == state::EVENT => abi::set_property(&["kong", "ctx", "shared", "tollgate"], value),
-            Self::Apisix if name == state::EVENT => abi::set_property(&["tollgate_event"], value),
+            // nginx writes an error to its log each time a variable is set that is not declared.
+            Self::Apisix if name == state::EVENT && abi::has_property(&[APISIX_VARIABLE]) => {
+                abi::set_property(&[APISIX_VARIABLE], value)
+            }
             Self::Kong | Self::Apisix => Ok(()),
         }
     }

@@ -10,6 +10,7 @@
 use crate::abi::{self, Action, Buffer, Headers, LogLevel};
 use crate::body::Buffered;
 use crate::brake;
+use crate::host::Shows;
 use crate::operator;
 use crate::output::{self, Published};
 use crate::root::{Root, now};
@@ -26,11 +27,13 @@ pub(crate) struct Http {
     is_admitted: bool,
     /// Bytes of the request's body that are buffered so far.
     buffered: usize,
+    /// Bytes of the response's body still to come, where only its length tells the end.
+    awaited: Option<usize>,
 }
 
 impl Http {
     pub(crate) fn new(context: u32) -> Self {
-        Self { context, call: None, published: Published::default(), is_admitted: false, buffered: 0 }
+        Self { context, call: None, published: Published::default(), is_admitted: false, buffered: 0, awaited: None }
     }
 
     pub(crate) fn on_request_headers(&mut self, root: &mut Root, end_of_stream: bool) -> Action {
@@ -123,7 +126,10 @@ impl Http {
             root.metrics.note("replace_header_map_value", set);
         }
         root.metrics.note("set_property", host.ask_for_response_body());
-        if end_of_stream && host.reports_missing_body() {
+        if !host.reports_end_of_response() {
+            self.awaited = headers.get("content-length").and_then(|length| length.parse().ok());
+        }
+        if (end_of_stream && host.reports_missing_body()) || self.awaited == Some(0) {
             self.end_whole(root);
         }
         Action::Continue
@@ -132,6 +138,8 @@ impl Http {
     pub(crate) fn on_response_body(&mut self, root: &mut Root, size: usize, end_of_stream: bool) -> Action {
         let Some(call) = &mut self.call else { return Action::Continue };
         let host = root.host();
+        self.awaited = self.awaited.map(|awaited| awaited.saturating_sub(size));
+        let end_of_stream = end_of_stream || self.awaited == Some(0);
         let mut piece = Vec::new();
         if size > 0 {
             let read = root.metrics.note("get_buffer_bytes", abi::buffer(Buffer::ResponseBody, size)).flatten();
@@ -144,7 +152,7 @@ impl Http {
             let has_changed = root.meter.read(call, &piece, now());
             // The last piece is followed by the event of the call that is over.
             if has_changed && !end_of_stream {
-                output::publish(host, &mut root.metrics, &mut self.published, &root.meter.progress(call));
+                show(root, &mut self.published, call);
             }
         }
         if host.can_close_response()
@@ -212,8 +220,7 @@ impl Http {
         }
         match verdict {
             Verdict::Forward | Verdict::Rewrite(_) => {
-                let host = root.host();
-                output::publish(host, &mut root.metrics, &mut self.published, &root.meter.progress(call));
+                show(root, &mut self.published, call);
                 Action::Continue
             }
             Verdict::Deny(denial) => self.deny(root, &denial),
@@ -280,5 +287,14 @@ fn misconfigured(call: Option<&Call>) -> Denial {
         status: 503,
         headers: Vec::new(),
         body: call.map(|call| call.error_body("api_error", "misconfigured", message)).unwrap_or_default(),
+    }
+}
+
+/// Shows a call that still runs, as far as its gateway takes that.
+fn show(root: &mut Root, published: &mut Published, call: &Call) {
+    let host = root.host();
+    match host.shows_before_the_end() {
+        Shows::Values => output::publish(host, &mut root.metrics, published, &root.meter.progress(call)),
+        Shows::Event => output::publish_so_far(host, &mut root.metrics, &root.meter.so_far(call, now())),
     }
 }

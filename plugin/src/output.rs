@@ -13,6 +13,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use tollgate_core::event::{Event, Progress};
 use tollgate_core::limit::Finding;
+use tollgate_core::log_line;
 use tollgate_core::metrics::{Kind, Measurement, named};
 use tollgate_core::names::{EVENT_LOG_PREFIX, THRESHOLD_LOG_PREFIX, label, metric, state};
 
@@ -128,6 +129,15 @@ impl Published {
     }
 }
 
+/// Publishes the event of a call as it stands, for gateways that show nothing later.
+pub(crate) fn publish_so_far(host: Host, metrics: &mut Metrics, event: &Event) {
+    publish_event(host, metrics, &json_of(event));
+}
+
+fn publish_event(host: Host, metrics: &mut Metrics, json: &str) {
+    metrics.note("set_property", host.publish(state::EVENT, json));
+}
+
 /// Publishes what access logs and spans show of a call, ended or not.
 pub(crate) fn publish(host: Host, metrics: &mut Metrics, published: &mut Published, progress: &Progress<'_>) {
     let number = |tokens: Option<u64>| tokens.map(|tokens| Cow::Owned(tokens.to_string()));
@@ -161,13 +171,14 @@ pub(crate) fn emit(
 ) {
     publish(host, metrics, published, &event.into());
     let json = json_of(event);
-    metrics.note("set_property", host.publish(state::EVENT, &json));
+    publish_event(host, metrics, &json);
     measured.iter().for_each(|measured| metrics.apply(measured));
     for crossing in event.limits.iter().flat_map(Finding::crossings) {
         abi::log(LogLevel::Warn, &format!("{THRESHOLD_LOG_PREFIX}{crossing}"));
     }
     if to_log {
-        abi::log(LogLevel::Info, &format!("{EVENT_LOG_PREFIX}{json}"));
+        let room = host.log_line_max().saturating_sub(EVENT_LOG_PREFIX.len());
+        abi::log(LogLevel::Info, &format!("{EVENT_LOG_PREFIX}{}", log_line::fit(&json, room)));
     }
 }
 

@@ -85,6 +85,9 @@ impl Root {
         if host.has_shared_data(config.shared_data) {
             self.store.share(host);
         }
+        if let Some(advice) = host.advice() {
+            abi::log(LogLevel::Warn, &format!("tollgate: {advice}"));
+        }
         *self.host.insert(host)
     }
 

@@ -287,6 +287,8 @@ pub(crate) struct Exchange {
     pub(crate) code_details: String,
     pub(crate) trap: Option<String>,
     pub(crate) span: BTreeMap<String, Vec<u8>>,
+    /// What the access log showed, where it was written before the last callbacks.
+    pub(crate) logged: Option<BTreeMap<String, Vec<u8>>>,
     pub(crate) fuel: Vec<FuelReading>,
     /// The last callbacks are running, or have run.
     pub(crate) finalising: bool,
@@ -318,6 +320,7 @@ impl Exchange {
             code_details: String::new(),
             trap: None,
             span: BTreeMap::new(),
+            logged: None,
             fuel: Vec::new(),
             finalising: false,
             in_log: false,
@@ -373,7 +376,10 @@ impl Exchange {
             local_reply: self.local_reply.clone(),
             trap: self.trap.clone(),
             filter_attached: self.filter.is_some(),
-            access_log: properties::visible_in_access_log(settings.profile, self),
+            access_log: self
+                .logged
+                .clone()
+                .unwrap_or_else(|| properties::visible_in_access_log(settings.profile, self)),
             span: self.span.clone(),
             fuel: self.fuel.clone(),
         }

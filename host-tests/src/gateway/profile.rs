@@ -189,6 +189,12 @@ impl Profile {
         }
     }
 
+    /// Kong's log plugins run before on_done and on_log, so they do not see what the filter sets there (seen in nginx
+    /// 1.25.3 with WasmX 9136e463 and Kong's own property handlers).
+    pub(crate) fn logs_before_last_callbacks(self) -> bool {
+        self == Self::Kong
+    }
+
     /// APISIX runs on_done without a request: properties and headers fail there [source].
     pub(crate) fn request_gone_in_done(self) -> bool {
         self == Self::Apisix

@@ -106,7 +106,7 @@ pub(crate) fn get(settings: &Settings, exchange: Option<&Exchange>, now_ns: u64,
     settings.properties.find(profile, &path).or_else(|| match profile {
         Profile::Envoy => envoy(settings, exchange, now_ns, &path),
         Profile::Kong => kong(settings, exchange, &path),
-        Profile::Apisix => apisix(exchange, &path),
+        Profile::Apisix => apisix(settings, exchange, &path),
     })
 }
 
@@ -197,7 +197,7 @@ fn kong(settings: &Settings, exchange: Option<&Exchange>, path: &[String]) -> Op
     }
 }
 
-fn apisix(exchange: Option<&Exchange>, path: &[String]) -> Option<Vec<u8>> {
+fn apisix(settings: &Settings, exchange: Option<&Exchange>, path: &[String]) -> Option<Vec<u8>> {
     let exchange = exchange?;
     let [variable] = path else { return None };
     match variable.as_str() {
@@ -206,6 +206,7 @@ fn apisix(exchange: Option<&Exchange>, path: &[String]) -> Option<Vec<u8>> {
         "request_uri" => exchange.request.headers.get(":path").map(<[u8]>::to_vec),
         "request_method" => exchange.request.headers.get(":method").map(<[u8]>::to_vec),
         "status" => Some(exchange.response_status()?.to_string().into_bytes()),
-        _ => None,
+        // declared by nginx's `set`, and nothing set since
+        variable => settings.declared_variables.contains(variable).then(Vec::new),
     }
 }

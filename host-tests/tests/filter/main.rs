@@ -17,6 +17,7 @@ mod faults;
 mod hostile;
 mod memory;
 mod operator;
+mod outputs;
 mod races;
 mod spans;
 mod spoofing;

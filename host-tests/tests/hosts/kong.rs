@@ -177,11 +177,21 @@ fn kong_properties_are_text() {
 
 #[test]
 fn kong_logs_what_is_set_under_kong_ctx_shared() {
-    let gateway = gateway(KONG, "log set_property kong/ctx/shared/tokens 12\nresponse_body set_property tokens 1");
+    let script = "response_body set_property kong/ctx/shared/tokens 12\nresponse_body set_property tokens 1";
+    let gateway = gateway(KONG, script);
     let outcome = answered(&gateway).finish();
     assert_eq!(outcome.logged("kong.ctx.shared.tokens").as_deref(), Some("12"));
     assert_eq!(outcome.access_log.len(), 1);
-    assert_eq!(said(&gateway, "response_body set_property").as_deref(), Some("1"));
+    assert!(logged(&gateway).contains(&"response_body set_property=1".to_owned()));
+}
+
+#[test]
+fn kong_has_logged_before_the_last_callbacks_set_anything() {
+    for last in ["done", "log"] {
+        let gateway = gateway(KONG, &format!("{last} set_property kong/ctx/shared/tokens 12"));
+        assert!(answered(&gateway).finish().access_log.is_empty(), "{last}");
+        assert_eq!(said(&gateway, &format!("{last} set_property")).as_deref(), Some("0"));
+    }
 }
 
 #[test]

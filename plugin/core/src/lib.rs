@@ -24,6 +24,7 @@ pub mod frame;
 pub mod head;
 pub mod ledger;
 pub mod limit;
+pub mod log_line;
 pub mod media;
 pub mod meter;
 pub mod metrics;

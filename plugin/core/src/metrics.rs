@@ -82,9 +82,11 @@ pub struct Measurer {
 }
 
 impl Measurer {
-    /// Labels every metric with the model and these dimensions.
+    /// Labels every metric with the model and these dimensions, in an order that does not depend on theirs.
     #[must_use]
-    pub const fn new(labels: Vec<Dimension>, max_values: usize) -> Self {
+    pub fn new(mut labels: Vec<Dimension>, max_values: usize) -> Self {
+        labels.sort_unstable();
+        labels.dedup();
         Self {
             labels,
             max_values,

@@ -116,9 +116,10 @@ pub mod label {
     /// A status that a host function returned.
     pub const STATUS: &str = "status";
 
-    /// Every one of them.
+    /// Every one of them, in the order in which they follow a metric's name; dimensions of attribution come last, in
+    /// theirs. Kong looks for each label only behind the one before it.
     pub const ALL: [&str; 13] =
-        [MODEL, PROVIDER, OUTCOME, TYPE, COMPONENT, REASON, LIMIT, ACTION, PERCENT, KEY, SIGNAL, FUNCTION, STATUS];
+        [OUTCOME, TYPE, COMPONENT, SIGNAL, REASON, LIMIT, ACTION, PERCENT, KEY, FUNCTION, STATUS, MODEL, PROVIDER];
 }
 
 /// Values written for access logs and spans. On Envoy each is filter state `wasm.<name>`.

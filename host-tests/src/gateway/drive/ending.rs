@@ -203,6 +203,11 @@ impl Runner {
         if !first {
             return;
         }
+        if self.settings.profile.logs_before_last_callbacks() {
+            self.edit(id, |exchange| {
+                exchange.logged = Some(properties::visible_in_access_log(self.settings.profile, exchange));
+            });
+        }
         let mut logged = false;
         for last in self.settings.profile.last_callbacks() {
             if !logged {

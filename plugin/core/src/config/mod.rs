@@ -307,6 +307,30 @@ mod tests {
     }
 
     #[test]
+    fn a_mistake_in_a_dimension_names_it_and_hides_no_other() {
+        let json = r#"{
+            "attribution": {"app": {"headers": ["x"]}, "team": {"headers": 5}, "user": {"header": "x"}},
+            "limits": [{"id": "a", "limit": 1, "match": {"attribution": {"app": "x", "task": 7}}}],
+            "log_events": 1
+        }"#;
+        let paths: Vec<_> =
+            errors(json).iter().map(|error| error.split(':').next().unwrap_or_default().to_owned()).collect();
+        let expected =
+            ["attribution.team.headers", "attribution.user.header", "limits[0].match.attribution.task", "log_events"];
+        assert_eq!(paths, expected);
+    }
+
+    #[test]
+    fn an_empty_list_that_lua_made_an_object_of_is_an_empty_list() {
+        let lua = r#"{"limits": {}, "routes": {}, "metrics": {"labels": {}}, "attribution": {"app": {"headers": {}}}}"#;
+        let json =
+            r#"{"limits": [], "routes": [], "metrics": {"labels": []}, "attribution": {"app": {"headers": []}}}"#;
+        assert_eq!(Config::effective(lua.as_bytes()), Config::effective(json.as_bytes()));
+        assert_eq!(errors(lua), [""; 0]);
+        assert_eq!(errors(r#"{"limits": {"id": "a"}}"#).len(), 1);
+    }
+
+    #[test]
     fn five_mistakes_give_five_errors_with_path_and_hint() {
         let json = r#"{
             "failure_mod": "open",

@@ -63,7 +63,11 @@ pub(super) fn read(json: &[u8]) -> Written {
             Ok(config) => return Written { config, errors, removed },
             Err(error) => (error.path().clone(), error.into_inner().to_string()),
         };
-        let mut place = Place::of(&path);
+        let mut place = Place::of(&path, &error, &value);
+        // Lua, in which Kong and APISIX write the configuration anew, does not tell an empty list from an empty object.
+        if error.contains("invalid type: map, expected a sequence") && place.make_list(&mut value) {
+            continue;
+        }
         if let Some(unknown) = error.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next())
             && place.0.last() != Some(&Step::Key(unknown.to_owned()))
         {
@@ -105,29 +109,51 @@ enum Step {
     Index(usize),
 }
 
+/// The key below `way` that the mistake is in, where the key is no text to the decoder: the one that alone makes the
+/// same mistake.
+fn mistaken_key(way: &[Step], error: &str, value: &Value) -> Option<Step> {
+    let mut found = value.clone();
+    let keys: Vec<String> = follow(way, &mut found)?.as_object()?.keys().cloned().collect();
+    let makes_it = |key: &String| {
+        let mut alone = value.clone();
+        if let Some(object) = follow(way, &mut alone).and_then(Value::as_object_mut) {
+            object.retain(|other, _| other == key);
+        }
+        serde_json::from_value::<RawConfig>(alone).is_err_and(|same| same.to_string() == error)
+    };
+    keys.into_iter().find(makes_it).map(Step::Key)
+}
+
+fn follow<'v>(way: &[Step], value: &'v mut Value) -> Option<&'v mut Value> {
+    way.iter().try_fold(value, |value, step| match step {
+        Step::Key(key) => value.get_mut(key),
+        Step::Index(index) => value.get_mut(*index),
+    })
+}
+
 /// A place in the value as it is now, with earlier mistakes already taken out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Place(Vec<Step>);
 
 impl Place {
-    fn of(path: &Path) -> Self {
-        let step = |segment: &Segment| match segment {
-            Segment::Seq { index } => Some(Step::Index(*index)),
-            Segment::Map { key } => Some(Step::Key(key.clone())),
-            Segment::Enum { variant } => Some(Step::Key(variant.clone())),
-            Segment::Unknown => None,
-        };
-        Self(path.iter().filter_map(step).collect())
+    fn of(path: &Path, error: &str, value: &Value) -> Self {
+        let mut way = Vec::new();
+        for segment in path {
+            let step = match segment {
+                Segment::Seq { index } => Some(Step::Index(*index)),
+                Segment::Map { key } => Some(Step::Key(key.clone())),
+                Segment::Enum { variant } => Some(Step::Key(variant.clone())),
+                Segment::Unknown => mistaken_key(&way, error, value),
+            };
+            way.extend(step);
+        }
+        Self(way)
     }
 
     /// Removes what is there from `value`; `false` when nothing is.
     fn take_out(&self, value: &mut Value) -> bool {
         let Some((last, way)) = self.0.split_last() else { return false };
-        let container = way.iter().try_fold(value, |value, step| match step {
-            Step::Key(key) => value.get_mut(key),
-            Step::Index(index) => value.get_mut(*index),
-        });
-        match (container, last) {
+        match (follow(way, value), last) {
             (Some(Value::Object(object)), Step::Key(key)) => object.remove(key).is_some(),
             (Some(Value::Array(array)), Step::Index(index)) if *index < array.len() => {
                 array.remove(*index);
@@ -135,6 +161,16 @@ impl Place {
             }
             _ => false,
         }
+    }
+
+    /// Makes an empty list of an empty object; `false` when there is none.
+    fn make_list(&self, value: &mut Value) -> bool {
+        let found = follow(&self.0, value);
+        let Some(found) = found.filter(|found| found.as_object().is_some_and(serde_json::Map::is_empty)) else {
+            return false;
+        };
+        *found = Value::Array(Vec::new());
+        true
     }
 
     /// The place in the text: indices behind removed items count those items again.
