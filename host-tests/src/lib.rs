@@ -10,6 +10,7 @@ pub mod artifact;
 pub mod demo;
 pub mod envoy;
 pub mod gateway;
+pub mod kong;
 pub mod loopback;
 pub mod otlp;
 pub mod recording;

@@ -25,7 +25,7 @@ enum Command {
     Check(cli::check::Arguments),
     /// List the prices of a model, or all models.
     Prices(cli::prices::Arguments),
-    /// Print the JSON Schema of the configuration or of the event.
+    /// Print the JSON Schema of the configuration or of the event, or Kong's `tollgate.meta.json`.
     Schema(cli::schema::Arguments),
 }
 

@@ -7,6 +7,7 @@ mod attribution;
 mod bodies;
 mod breakers;
 mod budgets;
+mod compatibility;
 mod configuration;
 mod counting;
 mod denial;

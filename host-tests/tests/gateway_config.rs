@@ -1,0 +1,127 @@
+//! The shipped files for Kong, APISIX, Istio, Envoy Gateway and Higress: each is read, and says what the rest says.
+//!
+//! What these gateways themselves accept is theirs to know; our part, Tollgate's configuration, is checked whole.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tollgate_core::attribution::Dimension;
+use tollgate_core::config::Config;
+use tollgate_core::names::label;
+use tollgate_host::{artifact, kong};
+
+fn read(path: &str) -> String {
+    fs::read_to_string(artifact::root().join(path)).unwrap_or_else(|why| panic!("{path}: {why}"))
+}
+
+fn yaml(path: &str) -> Value {
+    serde_saphyr::from_str(&read(path)).unwrap_or_else(|why| panic!("{path}: {why}"))
+}
+
+/// Every value of a member with this name, however deep.
+fn members<'a>(value: &'a Value, name: &str) -> Vec<&'a Value> {
+    match value {
+        Value::Object(object) => {
+            let deeper = object.values().flat_map(|value| members(value, name));
+            object.get(name).into_iter().chain(deeper).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(|item| members(item, name)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn check(place: &str, config: &Value) {
+    let text = config.as_str().map_or_else(|| config.to_string(), str::to_owned);
+    if let Err(errors) = Config::parse(text.as_bytes()) {
+        panic!("{place}: {errors:#?}");
+    }
+}
+
+#[test]
+fn the_file_that_kong_reads_beside_the_filter_is_what_the_types_say() {
+    let shipped: Value = serde_json::from_str(&read("kong/tollgate.meta.json")).expect("JSON");
+    assert_eq!(shipped, kong::meta(), "write it anew: tollgate schema kong > kong/tollgate.meta.json");
+}
+
+#[test]
+fn kong_is_told_of_every_label() {
+    let meta = kong::meta();
+    let patterns = meta["metrics"]["label_patterns"].as_array().expect("patterns");
+    let named: Vec<&str> = patterns.iter().filter_map(|pattern| pattern["label"].as_str()).collect();
+    let all: Vec<&str> = label::ALL.into_iter().chain(Dimension::ALL.map(Dimension::name)).collect();
+    assert_eq!(named, all);
+    for (pattern, label) in patterns.iter().zip(all) {
+        assert_eq!(pattern["pattern"], format!("(;{label}=([^;]*))"));
+    }
+}
+
+#[test]
+fn kongs_services_carry_the_filter_once_each_with_a_valid_configuration_and_the_event_in_a_log() {
+    let config = yaml("kong/kong.yml");
+    let services = config["services"].as_array().expect("services");
+    for service in services {
+        let filters: Vec<&Value> =
+            members(service, "filters").into_iter().flat_map(|list| list.as_array()).flatten().collect();
+        let plugins = service["plugins"].as_array().into_iter().flatten();
+        let attached: Vec<&Value> =
+            filters.into_iter().chain(plugins).filter(|one| one["name"] == "tollgate").collect();
+        assert_eq!(attached.len(), 1, "{service}");
+        check("kong/kong.yml", &attached[0]["config"]);
+        assert!(
+            service["read_timeout"].as_u64() >= Some(600_000),
+            "Kong's default cuts answers after a minute: {service}"
+        );
+        assert_eq!(service["retries"], 0, "{service}");
+    }
+    let lua = members(&config, "custom_fields_by_lua");
+    assert_eq!(lua, [&json!({"tollgate_event": "return kong.ctx.shared.tollgate"})]);
+}
+
+#[test]
+fn kongs_settings_are_the_same_in_file_and_environment() {
+    let file = read("kong/kong.conf");
+    let settings: Vec<(&str, &str)> =
+        file.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(" = ")).collect();
+    assert!(settings.len() > 4);
+    let compose = yaml("kong/docker-compose.yml");
+    let environment = compose["services"]["kong"]["environment"].as_object().expect("an environment");
+    assert_eq!(environment.len(), settings.len());
+    for (name, value) in settings {
+        let variable = format!("KONG_{}", name.to_uppercase());
+        assert_eq!(environment.get(&variable), Some(&value.into()), "{variable}");
+    }
+}
+
+#[test]
+fn apisix_has_the_plugin_and_the_variable_and_every_conf_is_valid() {
+    let config = yaml("apisix/config.yaml");
+    assert_eq!(config["wasm"]["plugins"][0]["name"], "tollgate");
+    let snippet = &config["nginx_config"]["http_server_location_configuration_snippet"];
+    assert_eq!(snippet, "set $tollgate_event '';\n");
+    let objects = yaml("apisix/apisix.yaml");
+    let attached = members(&objects, "tollgate");
+    assert!(attached.len() >= 3);
+    for plugin in attached {
+        assert!(plugin["conf"] != json!({}), "APISIX takes no empty object");
+        check("apisix/apisix.yaml", &plugin["conf"]);
+    }
+    assert_eq!(objects["plugin_metadata"][0]["log_format"]["tollgate_event"], "$tollgate_event");
+    assert!(read("apisix/apisix.yaml").ends_with("\n#END\n"), "APISIX reads the file only when it ends so");
+}
+
+#[test]
+fn the_examples_for_gateways_built_on_envoy_carry_a_valid_configuration() {
+    for (file, place) in [
+        ("examples/istio-wasmplugin.yaml", "/spec/pluginConfig"),
+        ("examples/envoy-gateway-extensionpolicy.yaml", "/spec/wasm/0/config"),
+        ("examples/higress-wasmplugin.yaml", "/spec/defaultConfig"),
+    ] {
+        let example = yaml(file);
+        let config = example.pointer(place).unwrap_or_else(|| panic!("{file} has no {place}"));
+        check(file, config);
+        assert_ne!(config["hold_headers"], true, "{file}: these do not let a filter hold headers");
+        let name = Path::new(file).file_name().and_then(|name| name.to_str()).expect("a name");
+        assert!(read("examples/README.md").contains(name), "examples/README.md does not mention {name}");
+    }
+}
