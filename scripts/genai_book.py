@@ -17,7 +17,7 @@ REQUIREMENTS = ROOT / "scripts" / "requirements-prices.txt"
 VENV = ROOT / ".venv"
 
 # What the filter can meter, by the package's price key. Everything else (audio hours, pages, characters, video,
-# citations, file and social searches) has no place in an LLM call's usage and is left out.
+# file and social searches) has no place in an LLM call's usage and is left out.
 TOKEN_UNITS = {
     "input_mtok": "input",
     "input_audio_mtok": "input_audio",
@@ -32,11 +32,15 @@ TOKEN_UNITS = {
     "output_audio_mtok": "output_audio",
     "output_image_mtok": "output_image",
 }
-UNITS = TOKEN_UNITS | {"web_searches_kcount": "web_search", "requests_kcount": "request"}
+UNITS = TOKEN_UNITS | {
+    "output_citation_mtok": "citation",
+    "web_searches_kcount": "web_search",
+    "requests_kcount": "request",
+}
 # Priced by the package, not metered by the filter. A price key in neither table stops the script: decide first.
 UNMETERED = {
     "audio_hours", "input_audio_hours", "input_annotated_document_kpages", "input_document_kpages", "input_mchars",
-    "input_text_messages_kcount", "input_video_mtok", "output_citation_mtok", "output_video_mtok",
+    "input_text_messages_kcount", "input_video_mtok", "output_video_mtok",
     "storage_searches_kcount",
 }
 # Nine decimals of USD per million tokens are whole femtodollars per token; finer digits are float noise.

@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &Arguments) -> Done {
     let book = PriceBook::builtin();
     let terms = Terms { service_tier: arguments.tier.as_deref(), ..Terms::default() };
     println!("prices: {}, at {at}, in dollars per million tokens", PriceBook::source());
-    let lookup = |provider, model| Lookup { provider, model, at, terms };
+    let lookup = |provider, model| Lookup { provider, model, alias: None, at, terms };
     if let Some(model) = &arguments.model {
         print(&book.quote(&lookup(arguments.provider.as_deref(), model))?, arguments.input_tokens);
         return Ok(());

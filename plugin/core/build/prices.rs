@@ -25,7 +25,7 @@ use std::{env, fs};
 use serde_json::{Map, Value};
 
 /// The metered units, in the order of `price::table::Unit`.
-const UNITS: [&str; 14] = [
+const UNITS: [&str; 15] = [
     "input",
     "input_audio",
     "input_image",
@@ -38,11 +38,12 @@ const UNITS: [&str; 14] = [
     "reasoning",
     "output_audio",
     "output_image",
+    "citation",
     "web_search",
     "request",
 ];
 /// Units before this one are priced per million tokens, the others per thousand.
-const FIRST_PER_THOUSAND: usize = 12;
+const FIRST_PER_THOUSAND: usize = 13;
 
 /// Writes `$OUT_DIR/price_tables.rs`.
 pub(crate) fn generate() {
@@ -101,13 +102,23 @@ impl Overlay {
         prices
     }
 
+    /// The prices of a model with the fees that the list lacks or has wrong.
+    fn with_fees(&self, provider: &str, id: &str, mut prices: Vec<Value>) -> Vec<Value> {
+        for fees in self.for_model("fees", provider, id).map(|entry| object(&entry["rates"])) {
+            for price in &mut prices {
+                fees.iter().for_each(|(unit, rate)| price[unit] = rate.clone());
+            }
+        }
+        prices
+    }
+
     /// A correction of a model that the list no longer has is an error, not a leftover.
     fn check(&self, list: &Value) {
         let known: Vec<(&str, &str)> = array(&list["providers"])
             .iter()
             .flat_map(|p| array(&p["models"]).iter().map(move |m| (text(&p["id"]), text(&m["id"]))))
             .collect();
-        for kind in ["working_days_only", "prices", "variants"] {
+        for kind in ["working_days_only", "prices", "fees", "variants"] {
             for entry in self.entries(kind) {
                 let models = entry["models"].as_array().cloned().unwrap_or_else(|| vec![entry["model"].clone()]);
                 for model in &models {
@@ -149,14 +160,18 @@ impl Tables<'_> {
 
     fn provider(&mut self, provider: &Value) -> String {
         let id = text(&provider["id"]);
-        let models: Vec<String> = array(&provider["models"]).iter().map(|model| self.model(id, model)).collect();
+        let listed = array(&provider["models"]).iter();
+        let missing = self.overlay.entries("models").filter(|model| model["provider"] == id);
+        let models: Vec<String> = listed.chain(missing).map(|model| self.model(id, model)).collect();
         let optional = |value: &Value| match value {
             Value::Null => "None".to_owned(),
             value => format!("Some({})", pattern(value)),
         };
         let fallback: Vec<&str> = provider["fallback"].as_array().into_iter().flatten().map(text).collect();
+        let resold = self.overlay.entries("resellers").filter(|entry| entry["provider"] == id);
+        let resells: Vec<&str> = resold.flat_map(|entry| array(&entry["makers"])).map(text).collect();
         format!(
-            "Provider {{ id: {id:?}, named_like: {}, serves: {}, fallback: &{fallback:?}, models: &[\n{}] }}",
+            "Provider {{ id: {id:?}, named_like: {}, serves: {}, fallback: &{fallback:?}, resells: &{resells:?}, models: &[\n{}] }}",
             optional(&provider["provider_match"]),
             optional(&provider["model_match"]),
             lines(&models)
@@ -171,6 +186,7 @@ impl Tables<'_> {
         );
         let replaced = self.overlay.for_model("prices", provider, id).map(|entry| array(&entry["prices"])).next();
         let prices = self.overlay.with_free(id, replaced.unwrap_or(array(&model["prices"])));
+        let prices = self.overlay.with_fees(provider, id, prices);
         let holidays = self.overlay.for_model("working_days_only", provider, id).next().map(|e| days(&e["holidays"]));
         let dated: Vec<String> = with_starts(&prices)
             .map(|(from_day, price)| {
@@ -182,8 +198,11 @@ impl Tables<'_> {
         let listed_variants = model["variants"].as_array().into_iter().flatten();
         let mut variants: Vec<String> = listed_variants.filter_map(|v| self.variant(v, &prices)).collect();
         for entry in self.overlay.for_model("variants", provider, id) {
-            let times = entry["times"].as_u64().expect("a factor");
-            let (term, steps) = (term(&entry["when"]), self.steps(prices.last().expect("a price"), times));
+            let steps = match (&entry["rates"], entry["times"].as_u64()) {
+                (Value::Null, times) => self.steps(prices.last().expect("a price"), times.expect("a factor")),
+                (rates, _) => self.steps(rates, 1),
+            };
+            let term = term(&entry["when"]);
             variants.push(format!("Variant {{ term: {}, from_day: 0, steps: {steps} }}", term.expect("a known term")));
         }
         let (dated, variants) = (self.slice("Dated", &dated), self.slice("Variant", &variants));
@@ -262,11 +281,10 @@ fn with_starts(prices: &[Value]) -> impl Iterator<Item = (u64, &Value)> {
 }
 
 fn uplift(entry: &Value) -> String {
-    let strings = |value: &Value| array(value).iter().map(|item| text(item).to_owned()).collect::<Vec<_>>();
     format!(
-        "Uplift {{ provider: {:?}, inference_geo: &{:?}, models: {}, percent: {} }}",
+        "Uplift {{ provider: {:?}, inference_geo: {}, models: {}, percent: {} }}",
         text(&entry["provider"]),
-        strings(&entry["inference_geo"]),
+        pattern(&entry["inference_geo"]),
         pattern(&entry["models"]),
         entry["percent"].as_u64().expect("whole percent")
     )
@@ -281,6 +299,7 @@ fn term(when: &Value) -> Option<String> {
         "processing" if value == "batch" => Some("Term::Batch".to_owned()),
         "service_tier" => Some(format!("Term::ServiceTier({value})")),
         "speed" => Some(format!("Term::Speed({value})")),
+        "search_context_size" => Some(format!("Term::SearchContext({value})")),
         "route" | "search_type" => None,
         other => panic!("a variant depends on `{other}`, which is new: decide whether the filter can know it"),
     }

@@ -48,6 +48,8 @@ pub(crate) struct Asked {
     pub(crate) stream: bool,
     pub(crate) speed: Option<String>,
     pub(crate) service_tier: Option<String>,
+    /// How much of the web is to be searched.
+    pub(crate) search_context_size: Option<String>,
     /// The most output tokens, all choices together.
     pub(crate) max_output_tokens: Option<u64>,
 }
@@ -279,6 +281,7 @@ impl Asked {
             stream: request.stream,
             speed: request.speed.as_deref().map(bounded),
             service_tier: request.service_tier.as_deref().map(bounded),
+            search_context_size: request.search_context_size.as_deref().map(bounded),
             max_output_tokens: request.max_output_tokens.map(|tokens| tokens.saturating_mul(choices)),
         }
     }

@@ -85,11 +85,13 @@ impl Meter {
         let lookup = Lookup {
             provider: call.route.provider.as_deref(),
             model: call.asked.model.as_deref()?,
+            alias: None,
             at: call.opened,
             terms: Terms {
                 service_tier,
                 speed: call.asked.speed.as_deref(),
                 inference_geo: call.route.region,
+                search_context_size: call.asked.search_context_size.as_deref(),
                 ..Terms::default()
             },
         };

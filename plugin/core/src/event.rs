@@ -11,6 +11,7 @@ use crate::calibration::Observation;
 use crate::ledger::{Charge, Key, TaskAccount};
 use crate::limit::Finding;
 use crate::money::Usd;
+use crate::price::Source;
 use crate::time::Timestamp;
 use crate::usage::Usage;
 use serde::Serialize;
@@ -83,7 +84,7 @@ pub enum CostSource {
     List,
     /// The provider stated it.
     Provider,
-    /// The operator's prices.
+    /// The operator's prices, or a discount on the list.
     Override,
     /// There is no price, or no usage; `unpriced_reason` or `unmetered_reason` says why.
     Unknown,
@@ -225,6 +226,29 @@ impl From<&TaskAccount> for TaskTotals {
     }
 }
 
+/// Whose prices a call was priced by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum PriceSource {
+    /// The built-in price list's, less the discount.
+    List,
+    /// The operator's own for the model.
+    Override,
+    /// The operator's own for models without a price.
+    Fallback,
+}
+
+impl From<Source> for PriceSource {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::List => Self::List,
+            Source::Override => Self::Override,
+            Source::Fallback => Self::Fallback,
+        }
+    }
+}
+
 /// Which row of the price list a call was priced by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -233,6 +257,10 @@ pub struct PriceRow {
     pub provider: Option<String>,
     /// The model, by the price list's name.
     pub model: String,
+    /// Whose prices were taken.
+    pub source: PriceSource,
+    /// The discount on them, in percent, as a decimal.
+    pub discount_percent: Option<String>,
     /// The call had a tier, speed or batch without a price of its own; standard prices were taken.
     pub assumes_standard: bool,
 }
@@ -297,6 +325,9 @@ pub struct Event {
     pub audio_output_tokens: Option<u64>,
     /// Searches that the provider ran and bills.
     pub web_searches: Option<u64>,
+    /// Tokens of sources that the provider read for the answer and bills apart (Perplexity's deep research); part of
+    /// neither input nor output.
+    pub citation_tokens: Option<u64>,
     /// The token counts by bucket, which the fields above are sums of.
     #[serde(skip)]
     pub usage: Usage,
@@ -323,13 +354,18 @@ pub struct Event {
     pub cost_usd: Option<Usd>,
     /// Where the cost comes from.
     pub cost_source: CostSource,
-    /// What the call costs by the price list or the operator's prices, to compare with a cost that the provider states.
+    /// What the call costs by the built-in price list, whatever the operator agreed on and the provider states (FOCUS
+    /// `ListCost`); `null` for what the list has no price for.
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub list_cost_usd: Option<Usd>,
-    /// Why there is no cost although tokens are known.
+    /// What the call costs by the list under the operator's prices and discounts, whatever the provider states (FOCUS
+    /// `ContractedCost`).
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub contracted_cost_usd: Option<Usd>,
+    /// Why there is no cost although tokens are known, or why the operator's fallback price was taken.
     pub unpriced_reason: Option<String>,
-    /// Dollars by token bucket, `web_search` and `request`, or `unattributed` where a stated cost has no list price to
-    /// divide it by; only what is not zero. They sum to `cost_usd`.
+    /// Dollars by token bucket, `citation`, `web_search` and `request`, or `unattributed` where a stated cost has no
+    /// list price to divide it by; only what is not zero. They sum to `cost_usd`.
     #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, String>"))]
     pub cost: BTreeMap<&'static str, Usd>,
     /// The rows of the price list that were used: one, or several where several models worked on the call.

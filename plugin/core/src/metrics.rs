@@ -6,7 +6,7 @@
 //! Must not know: how a gateway defines or stores metrics.
 
 use crate::attribution::Dimension;
-use crate::event::{CostSource, Event, Outcome, UsageSource};
+use crate::event::{Event, Outcome, UsageSource};
 use crate::limit::{Finding, Standing};
 use crate::money::Usd;
 use crate::names::{label, metric};
@@ -133,7 +133,7 @@ impl Measurer {
         if let Some(reason) = &event.unmetered_reason {
             add(metric::UNMETERED, &[(label::REASON, reason)], Kind::Counter, 1);
         }
-        if event.cost_source == CostSource::Unknown && event.usage_source != UsageSource::None {
+        if event.unpriced_reason.is_some() && event.usage_source != UsageSource::None {
             add(metric::UNPRICED, &[], Kind::Counter, 1);
         }
         for found in event.limits.iter().filter(|found| found.standing != Standing::Within) {

@@ -18,7 +18,7 @@ use crate::event::{
 
 use crate::money::Usd;
 use crate::names::EVENT_SCHEMA;
-use crate::price::{Cost, Lookup, PriceBook, Quote, Source, Terms, Unpriced};
+use crate::price::{Cost, Lookup, PriceBook, Quote, Source, Terms, Unpriced, is_kin};
 use crate::prompt::Component;
 use crate::time::Timestamp;
 use crate::tokens::{Budget, Counter};
@@ -147,6 +147,7 @@ impl Settlement {
             audio_input_tokens: sum([Bucket::InputAudio, Bucket::CacheReadAudio]),
             audio_output_tokens: tokens(Bucket::OutputAudio),
             web_searches: is_known.then_some(usage.web_searches),
+            citation_tokens: is_known.then_some(usage.citation_tokens),
             usage,
             usage_source: self.source,
             unmetered_reason: self.unmetered.as_ref().map(ToString::to_string),
@@ -157,11 +158,12 @@ impl Settlement {
             standard_tokens: standard_tokens(call, answer),
             cost_usd: bill.total.filter(|_| is_known),
             list_cost_usd: bill.list_total.filter(|_| is_known),
+            contracted_cost_usd: bill.contracted_total.filter(|_| is_known),
             cost_source: if is_known { bill.source } else { CostSource::Unknown },
             unpriced_reason: bill.unpriced.clone(),
             cost: bill.by_bucket(),
             prices: bill.rows.clone(),
-            service_tier: answer.service_tier.clone(),
+            service_tier: tier(answer).map(str::to_owned),
             components: if is_known { bill.components() } else { BTreeMap::new() },
             tools: bill.tools(call, answer).filter(|_| is_known),
             token_efficiency_ratio: bill.efficiency().filter(|_| is_known && !call.prompt.parts.is_empty()),
@@ -327,15 +329,18 @@ fn standard_tokens(call: &Call, answer: &Answer) -> u64 {
 /// The parts of a call with their prices.
 struct Bill {
     usage: Usage,
+    /// What it costs, divided; without what is unpriced.
     cost: Cost,
     /// `None` where a part has no price.
     total: Option<Usd>,
-    /// The total by the list or the operator's prices, where the provider states another.
+    /// The total by the list, whatever the operator agreed on.
     list_total: Option<Usd>,
-    /// What the cache saved, by the list.
+    /// The total by what the operator agreed on, whatever the provider states.
+    contracted_total: Option<Usd>,
+    /// What the cache saved, by what the operator agreed on.
     savings: Option<Usd>,
     uncached: Option<Usd>,
-    /// A stated cost that no list price divides.
+    /// A stated cost that no price divides.
     unattributed: Option<Usd>,
     source: CostSource,
     unpriced: Option<String>,
@@ -349,7 +354,8 @@ impl Bill {
             usage: Usage::default(),
             cost: Cost::default(),
             total: Some(Usd::ZERO),
-            list_total: None,
+            list_total: Some(Usd::ZERO),
+            contracted_total: None,
             savings: None,
             uncached: Some(Usd::ZERO),
             unattributed: None,
@@ -361,11 +367,11 @@ impl Bill {
         for part in parts {
             bill.usage.add(&part.usage);
             match quote(call, answer, part, prices) {
-                Ok(quote) => bill.add_priced(call, &part.usage, &quote),
+                Ok(quote) => bill.add_quoted(call, &part.usage, &quote),
                 Err(unpriced) => bill.add_unpriced(call, &part.usage, unpriced.to_string()),
             }
         }
-        bill.list_total = bill.total;
+        bill.contracted_total = bill.total;
         bill.savings = bill.total.and_then(|total| Some(bill.uncached?.minus(total)));
         if let Some(stated) = call.reader.as_ref().and_then(|reader| reader.cost()).filter(|_| !parts.is_empty()) {
             bill.take_stated(call, stated);
@@ -373,23 +379,24 @@ impl Bill {
         bill
     }
 
-    /// The provider says what the call costs: that is its cost, divided as the list would divide it.
+    /// The provider says what the call costs: that is its cost, divided as the prices would divide it.
     fn take_stated(&mut self, call: &Call, stated: Usd) {
-        let list_total = self.list_total.filter(|total| *total != Usd::ZERO);
+        let contracted = self.contracted_total.filter(|total| *total != Usd::ZERO);
         let mut running = Usd::ZERO;
         let mut given = Usd::ZERO;
         // The running sum is what is rounded, so that the shares sum exactly to the stated cost.
         let mut share = |list: Usd| {
             running = running.plus(list);
-            let upto = list_total.and_then(|total| stated.apportioned(running, total)).unwrap_or(stated);
+            let upto = contracted.and_then(|total| stated.apportioned(running, total)).unwrap_or(stated);
             let share = upto.minus(given);
             given = upto;
             share
         };
-        if list_total.is_some() {
+        if contracted.is_some() {
             let per_bucket = PerBucket::from_fn(|bucket| share(self.cost.per_bucket.get(bucket)));
-            let (web_search, request) = (share(self.cost.web_search), share(self.cost.request));
-            self.cost = Cost { per_bucket, web_search, request, total: stated, ..self.cost };
+            let (citation, web_search) = (share(self.cost.citation), share(self.cost.web_search));
+            let request = share(self.cost.request);
+            self.cost = Cost { per_bucket, citation, web_search, request, total: stated, ..self.cost };
             self.composition = Composition::of(&call.prompt, &self.usage, Some(&per_bucket));
         } else {
             self.unattributed = Some(stated);
@@ -400,25 +407,30 @@ impl Bill {
         self.unpriced = None;
     }
 
-    fn add_priced(&mut self, call: &Call, usage: &Usage, quote: &Quote<'_>) {
+    fn add_quoted(&mut self, call: &Call, usage: &Usage, quote: &Quote<'_>) {
+        let is_list = quote.source() == Source::List && quote.discount().is_none();
         let cost = quote.cost(usage);
-        if let Some((bucket, _)) = cost.unpriced_tokens.iter().find(|(_, tokens)| *tokens > 0) {
-            let reason = format!("`{}` has no price for {} tokens", quote.model(), bucket.name());
-            return self.add_unpriced(call, usage, reason);
-        }
-        if cost.unpriced_web_searches > 0 {
-            return self.add_unpriced(call, usage, format!("`{}` has no price for web searches", quote.model()));
+        let list = if is_list { Some(cost) } else { quote.list_cost(usage) };
+        let list = list.and_then(|cost| cost.whole());
+        self.list_total = self.list_total.and_then(|total| Some(total.plus(list?)));
+        if let Some(kind) = cost.missing() {
+            return self.add_unpriced(call, usage, format!("`{}` has no price for {kind}", quote.model()));
         }
         self.composition.add(&Composition::of(&call.prompt, usage, Some(&cost.per_bucket)));
         self.total = self.total.map(|total| total.plus(cost.total));
         self.uncached = self.uncached.map(|uncached| uncached.plus(quote.uncached_cost(usage).total));
-        self.cost = plus(&self.cost, &cost);
-        if quote.source() == Source::Override && self.source == CostSource::List {
+        self.cost = self.cost.plus(&cost);
+        if !is_list && self.source == CostSource::List {
             self.source = CostSource::Override;
+        }
+        if let Some(unpriced) = quote.unpriced() {
+            self.unpriced.get_or_insert_with(|| unpriced.to_string());
         }
         let row = PriceRow {
             provider: quote.provider().map(str::to_owned),
             model: quote.model().to_owned(),
+            source: quote.source().into(),
+            discount_percent: quote.discount().map(ToString::to_string),
             assumes_standard: quote.assumes_standard(),
         };
         if !self.rows.contains(&row) {
@@ -429,6 +441,7 @@ impl Bill {
     fn add_unpriced(&mut self, call: &Call, usage: &Usage, reason: String) {
         self.composition.add(&Composition::of(&call.prompt, usage, None));
         self.total = None;
+        self.list_total = None;
         self.uncached = None;
         self.source = CostSource::Unknown;
         self.unpriced.get_or_insert(reason);
@@ -441,7 +454,8 @@ impl Bill {
         if let Some(stated) = self.unattributed {
             return BTreeMap::from([("unattributed", stated)]);
         }
-        let fees = [("web_search", self.cost.web_search), ("request", self.cost.request)];
+        let cost = &self.cost;
+        let fees = [("citation", cost.citation), ("web_search", cost.web_search), ("request", cost.request)];
         let buckets = self.cost.per_bucket.iter().map(|(bucket, cost)| (bucket.name(), cost));
         buckets.chain(fees).filter(|(_, cost)| *cost != Usd::ZERO).collect()
     }
@@ -499,37 +513,42 @@ impl Bill {
     }
 }
 
+/// The tier that an answer names; `auto` is none, but what early events say before one is chosen.
+fn tier(answer: &Answer) -> Option<&str> {
+    answer.service_tier.as_deref().filter(|tier| !tier.eq_ignore_ascii_case("auto"))
+}
+
 /// The prices of a part: by the model it names and no other, else by the one that answered, else the one asked for;
 /// the other way round where the dialect says so.
 fn quote<'b>(call: &Call, answer: &Answer, part: &UsagePart, prices: &'b PriceBook) -> Result<Quote<'b>, Unpriced> {
+    let asked = &call.asked;
     let terms = Terms {
-        service_tier: answer.service_tier.as_deref().or(call.asked.service_tier.as_deref()),
+        service_tier: tier(answer).or(asked.service_tier.as_deref()),
         batch: false,
-        speed: answer.speed.as_deref().or(call.asked.speed.as_deref()),
+        speed: answer.speed.as_deref().or(asked.speed.as_deref()),
         inference_geo: answer.inference_geo.as_deref().or(call.route.region),
+        search_context_size: answer.search_context_size.as_deref().or(asked.search_context_size.as_deref()),
     };
     // Vercel's gateway takes the list prices of whoever made the model.
     let provider = call.route.provider.as_deref().filter(|provider| *provider != "vercel");
-    let lookup = |model| Lookup { provider, model, at: call.opened, terms };
+    let lookup = |model, alias| Lookup { provider, model, alias, at: call.opened, terms };
     if let Some(own) = &part.model {
-        return prices.quote(&lookup(own));
+        return prices.quote(&lookup(own, None));
     }
-    let (answered, asked) = (answer.model.as_deref(), call.asked.model.as_deref());
-    let (first, second) = if call.route.dialect.is_priced_as_asked() { (asked, answered) } else { (answered, asked) };
-    match (first, second) {
-        (Some(first), Some(second)) => {
-            prices.quote(&lookup(first)).or_else(|unpriced| prices.quote(&lookup(second)).map_err(|_| unpriced))
+    match (answer.model.as_deref(), asked.model.as_deref()) {
+        (Some(answered), Some(asked)) if call.route.dialect.is_priced_as_asked() => {
+            let quote = prices.quote(&lookup(asked, Some(answered)));
+            quote.or_else(|unpriced| prices.quote(&lookup(answered, None)).map_err(|_| unpriced))
         }
-        (first, second) => prices.quote(&lookup(first.or(second).unwrap_or_default())),
-    }
-}
-
-fn plus(cost: &Cost, more: &Cost) -> Cost {
-    Cost {
-        per_bucket: PerBucket::from_fn(|bucket| cost.per_bucket.get(bucket).plus(more.per_bucket.get(bucket))),
-        web_search: cost.web_search.plus(more.web_search),
-        request: cost.request.plus(more.request),
-        total: cost.total.plus(more.total),
-        ..*cost
+        (Some(answered), Some(asked)) => {
+            let quote = prices.quote(&lookup(answered, Some(asked)));
+            match quote {
+                // Another model may have answered than the one that was asked. Then that one's price says nothing.
+                Err(unpriced) if is_kin(answered, asked) => prices.quote(&lookup(asked, None)).map_err(|_| unpriced),
+                quote => quote,
+            }
+        }
+        (Some(answered), None) => prices.quote(&lookup(answered, None)),
+        (None, asked) => prices.quote(&lookup(asked.unwrap_or_default(), None)),
     }
 }

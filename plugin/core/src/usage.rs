@@ -134,6 +134,8 @@ pub struct Usage {
     pub tokens: PerBucket<u64>,
     /// Web searches the provider ran on its own tools and bills per thousand.
     pub web_searches: u64,
+    /// Tokens of sources that the provider read for the answer and bills apart; part of neither total.
+    pub citation_tokens: u64,
 }
 
 impl Usage {
@@ -152,6 +154,7 @@ impl Usage {
     pub fn add(&mut self, other: &Self) {
         self.tokens = PerBucket::from_fn(|bucket| self.get(bucket).saturating_add(other.get(bucket)));
         self.web_searches = self.web_searches.saturating_add(other.web_searches);
+        self.citation_tokens = self.citation_tokens.saturating_add(other.citation_tokens);
     }
 
     /// All input tokens, cache reads and writes included (OTel `gen_ai.usage.input_tokens`).

@@ -19,7 +19,7 @@ impl Meter {
         match (&call.route.provider, &call.asked.model) {
             (Some(provider), _) => UNDERSTAND.contains(&provider.as_ref()),
             (None, Some(model)) => {
-                let lookup = Lookup { provider: None, model, at: call.opened, terms: Terms::default() };
+                let lookup = Lookup { provider: None, model, alias: None, at: call.opened, terms: Terms::default() };
                 let quote = self.config.prices.quote(&lookup);
                 quote.is_ok_and(|quote| quote.provider().is_some_and(|maker| MAKERS.contains(&maker)))
             }

@@ -13,7 +13,7 @@ use crate::dialect::{Dialect, Route};
 use crate::head::RequestHead;
 use crate::limit::{Limit, Pattern};
 use crate::operator::Operator;
-use crate::price::{Override, PriceBook, Rate, RateError};
+use crate::price::{Override, PriceBook, Rate, RateError, UnknownPrice};
 use crate::usage::{Bucket, PerBucket};
 use raw::{Decimal, FailureMode, HostChoice, RawConfig, RawOperator, RawOtlp, RawPrice, RawRoute, SharedData};
 use std::borrow::Cow;
@@ -173,7 +173,7 @@ impl Compiler {
             failure_mode: raw.failure_mode,
             max_request_bytes: usize::try_from(raw.max_request_bytes).unwrap_or(usize::MAX),
             sources: sources(&raw),
-            prices: PriceBook::with_overrides(overrides),
+            prices: PriceBook::with_contract(overrides, Vec::new(), UnknownPrice::Track),
             limits: self.limits(&raw),
             operator: self.operator(&raw),
             labels: raw.metrics.labels.clone(),

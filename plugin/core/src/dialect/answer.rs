@@ -38,6 +38,8 @@ pub struct Answer {
     pub speed: Option<String>,
     /// The region the inference was bound to (Anthropic `inference_geo`).
     pub inference_geo: Option<String>,
+    /// How much of the web was searched (Perplexity `search_context_size`).
+    pub search_context_size: Option<String>,
     /// Why generation stopped.
     pub finish_reason: Option<String>,
     /// The response said by itself that it is over.

@@ -29,6 +29,9 @@ pub(super) struct InclusiveUsage {
     pub(super) audio_output: Option<u64>,
     pub(super) image_output: Option<u64>,
     pub(super) total: Option<u64>,
+    pub(super) web_searches: Option<u64>,
+    /// Of sources that the provider read, beside input and output (Perplexity's deep research).
+    pub(super) citations: Option<u64>,
     pub(super) cost: StatedCost,
 }
 
@@ -68,7 +71,11 @@ impl StatedCost {
         };
         match field {
             CostField::Amount => self.amount = amount.or(self.amount),
-            CostField::Ticks => self.amount = value.count().map(|ticks| TICK.times(ticks)).or(self.amount),
+            // Others who serve xAI's models leave the field at 0; that is no price.
+            CostField::Ticks => {
+                let ticks = value.count().filter(|ticks| *ticks > 0);
+                self.amount = ticks.map(|ticks| TICK.times(ticks)).or(self.amount);
+            }
             CostField::Upstream => self.upstream = amount.or(self.upstream),
             CostField::Byok => self.is_byok = value == Value::Bool(true),
             CostField::Market => self.has_market_cost = true,
@@ -89,7 +96,8 @@ const TICK: Usd = Usd::from_femto(100_000);
 enum Convention {
     /// Parts are included in their wholes.
     Inclusive,
-    /// Reasoning comes on top of the output (xAI's chat; Vercel, whose total leaves it out too).
+    /// Reasoning comes on top of the output (xAI's chat; Vercel and Perplexity's deep research, whose totals leave it out
+    /// too).
     ReasoningOnTop,
     /// Audio comes on top of the input (Mistral).
     AudioOnTop,
@@ -103,7 +111,7 @@ impl Convention {
         let (reasoning, audio) = (stated.reasoning.unwrap_or(0), stated.audio_input.unwrap_or(0));
         let named = stated.input.unwrap_or(0).saturating_add(stated.output.unwrap_or(0));
         match stated.total.map_or(0, |total| total.saturating_sub(named)) {
-            0 if stated.cost.has_market_cost && reasoning > 0 => Self::ReasoningOnTop,
+            0 if reasoning > 0 && (stated.cost.has_market_cost || stated.citations.is_some()) => Self::ReasoningOnTop,
             0 => Self::Inclusive,
             gap if gap == reasoning => Self::ReasoningOnTop,
             gap if gap == audio => Self::AudioOnTop,
@@ -118,6 +126,7 @@ pub(super) struct Stated {
     /// The object being read.
     pub(super) reading: InclusiveUsage,
     usage: Option<Usage>,
+    web_searches: Option<u64>,
     cost: Option<Usd>,
     statements: u64,
 }
@@ -130,6 +139,7 @@ impl Stated {
     pub(super) fn closes(&mut self) {
         if let Some(usage) = self.reading.buckets() {
             self.usage = Some(usage);
+            self.web_searches = self.reading.web_searches;
             self.cost = self.reading.cost.dollars();
             self.statements = self.statements.saturating_add(1);
         }
@@ -143,6 +153,11 @@ impl Stated {
         self.usage
     }
 
+    /// Searches, where the usage object counts them.
+    pub(super) const fn web_searches(&self) -> Option<u64> {
+        self.web_searches
+    }
+
     pub(super) const fn cost(&self) -> Option<Usd> {
         self.cost
     }
@@ -152,7 +167,8 @@ impl InclusiveUsage {
     /// The disjoint buckets; `None` when neither input nor output was stated.
     pub(super) fn buckets(&self) -> Option<Usage> {
         self.input.or(self.output)?;
-        let mut usage = Usage::default();
+        let (web_searches, citation_tokens) = (self.web_searches.unwrap_or(0), self.citations.unwrap_or(0));
+        let mut usage = Usage { web_searches, citation_tokens, ..Usage::default() };
         let mut take = |whole: &mut u64, bucket: Bucket, part: Option<u64>| {
             let part = part.unwrap_or(0).min(*whole);
             *whole = whole.saturating_sub(part);
@@ -255,6 +271,15 @@ mod tests {
     }
 
     #[test]
+    fn deep_research_thinks_and_reads_beside_what_its_total_names() {
+        let wire = InclusiveUsage { input: Some(33), output: Some(7_163), total: Some(7_196), ..Default::default() };
+        let wire = InclusiveUsage { reasoning: Some(5_000), citations: Some(19_028), web_searches: Some(21), ..wire };
+        assert_eq!(counted(wire), (33, 12_163, 5_000));
+        let usage = wire.buckets().expect("a usage");
+        assert_eq!((usage.citation_tokens, usage.web_searches), (19_028, 21));
+    }
+
+    #[test]
     fn a_stated_cost_counts_what_the_callers_own_key_pays_upstream() {
         let mut cost = StatedCost::default();
         cost.set(CostField::Amount, Value::Number("0"));
@@ -265,6 +290,13 @@ mod tests {
         let mut ticks = StatedCost::default();
         ticks.set(CostField::Ticks, Value::Number("1487000"));
         assert_eq!(ticks.dollars(), Usd::parse("0.0001487").ok());
+    }
+
+    #[test]
+    fn ticks_that_nobody_filled_in_are_no_price() {
+        let mut cost = StatedCost::default();
+        cost.set(CostField::Ticks, Value::Number("0"));
+        assert_eq!(cost.dollars(), None);
     }
 
     #[test]

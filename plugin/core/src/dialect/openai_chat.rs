@@ -39,6 +39,9 @@ fn read_field<'a>(key: &str, value: Raw<'a>, request: &mut Request<'a>) {
         "user" => request.end_user = string(value),
         "safety_identifier" => request.end_user = request.end_user.take().or(string(value)),
         "service_tier" => request.service_tier = string(value),
+        "web_search_options" => {
+            request.search_context_size = member(value.get(), "search_context_size").and_then(string);
+        }
         _ => {}
     }
 }
@@ -146,6 +149,9 @@ pub(super) enum Field {
     ImageOutput,
     Total,
     Cost(CostField),
+    WebSearches,
+    Citations,
+    SearchContextSize,
     FinishReason,
     Delivered,
     ToolName,
@@ -184,6 +190,13 @@ const USAGE: &[Node<Field>] = &[
         take: crate::frame::json::Take::Value,
         fields: &[value("total_cost", Field::Cost(CostField::Amount))],
     },
+    // OpenRouter's searches; Perplexity's, and how wide they are.
+    path("server_tool_use", Field::Other, &[value("web_search_requests", Field::WebSearches)]),
+    path("server_tool_use_details", Field::Other, &[value("web_search_requests", Field::WebSearches)]),
+    value("num_search_queries", Field::WebSearches),
+    value("citation_tokens", Field::Citations),
+    value("reasoning_tokens", Field::Reasoning),
+    value("search_context_size", Field::SearchContextSize),
     value("cost_in_usd_ticks", Field::Cost(CostField::Ticks)),
     value("is_byok", Field::Cost(CostField::Byok)),
     value("market_cost", Field::Cost(CostField::Market)),
@@ -286,11 +299,14 @@ impl Visit<Field> for Response {
             Field::Cached => usage.cached = value.count().or(usage.cached),
             Field::CacheWrite => usage.cache_write = value.count().or(usage.cache_write),
             Field::AudioInput => usage.audio_input = value.count(),
-            Field::Reasoning => usage.reasoning = value.count(),
+            Field::Reasoning => usage.reasoning = value.count().or(usage.reasoning),
             Field::AudioOutput => usage.audio_output = value.count(),
             Field::ImageOutput => usage.image_output = value.count(),
             Field::Total => usage.total = value.count(),
             Field::Cost(field) => usage.cost.set(field, value),
+            Field::WebSearches => usage.web_searches = value.count().or(usage.web_searches),
+            Field::Citations => usage.citations = value.count(),
+            Field::SearchContextSize => note(&mut answer.search_context_size, value),
             Field::FinishReason => {
                 note(&mut answer.finish_reason, value);
                 answer.terminal |= answer.finish_reason.is_some();

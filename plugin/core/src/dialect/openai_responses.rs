@@ -119,6 +119,7 @@ pub(super) enum Field {
     ToolName,
     IncompleteReason,
     WebSearches,
+    ToolSearches,
     Item,
     ItemType,
     ItemStatus,
@@ -153,6 +154,12 @@ const USAGE: Node<Field> = object(
             &[value("cached_tokens", Field::Cached), value("cache_write_tokens", Field::CacheWrite)],
         ),
         path("output_tokens_details", Field::Other, &[value("reasoning_tokens", Field::Reasoning)]),
+        // xAI counts what it bills; its searches of X cost what those of the web do.
+        path(
+            "server_side_tool_usage_details",
+            Field::Other,
+            &[value("web_search_calls", Field::ToolSearches), value("x_search_calls", Field::ToolSearches)],
+        ),
     ],
 );
 
@@ -250,7 +257,8 @@ impl Wire for Response {
 
     fn usage(&self) -> Option<Vec<UsagePart>> {
         let mut usage = self.usage.usage()?;
-        usage.web_searches = self.searches_stated.unwrap_or(self.searches);
+        let stated = self.searches_stated.or(self.usage.web_searches());
+        usage.web_searches = stated.unwrap_or(self.searches);
         Some(vec![UsagePart { model: None, usage }])
     }
 
@@ -316,6 +324,10 @@ impl Visit<Field> for Response {
             Field::ItemType => self.item.is_search_call = value.text() == Some("web_search_call"),
             Field::ItemStatus => self.item.is_finished = value.text() == Some("completed"),
             Field::ActionType => self.item.is_search = value.text() == Some("search"),
+            Field::ToolSearches => {
+                let searches = usage.web_searches.unwrap_or(0).saturating_add(value.count().unwrap_or(0));
+                usage.web_searches = Some(searches);
+            }
             Field::Input => usage.input = value.count(),
             Field::Output => usage.output = value.count(),
             Field::Cached => usage.cached = value.count(),

@@ -2,13 +2,21 @@
 //!
 //! Must not know: paths, dialects.
 
-/// The region of OpenAI's data residency hosts (`eu.api.openai.com`), which changes prices.
+/// Where a host binds inference to, as far as that changes prices: the region of OpenAI's data residency hosts
+/// (`eu.api.openai.com`); `regional` for Vertex, whose global endpoint has no region in its name.
 #[must_use]
 pub(super) fn region_of_host(host: &str) -> Option<&'static str> {
-    let host = host.split(':').next().unwrap_or(host);
+    let host = host.split(':').next().unwrap_or(host).to_ascii_lowercase();
     let (first, rest) = host.split_once('.')?;
-    let is_openai = rest.eq_ignore_ascii_case("api.openai.com");
-    ["us", "eu", "au", "in", "jp"].into_iter().find(|region| is_openai && region.eq_ignore_ascii_case(first))
+    let is_vertex = match rest {
+        "googleapis.com" => first.ends_with("-aiplatform"),
+        _ => first == "aiplatform" && rest.ends_with(".rep.googleapis.com"),
+    };
+    if is_vertex {
+        return Some("regional");
+    }
+    let regions = ["us", "eu", "ae", "au", "ca", "gb", "in", "jp", "kr", "sg"];
+    regions.into_iter().find(|region| rest == "api.openai.com" && *region == first)
 }
 
 /// The provider that serves a host (OTel `gen_ai.provider.name`); `None` for a host nobody is known to own.
@@ -49,6 +57,7 @@ pub(super) fn provider_of_host(host: &str) -> Option<&'static str> {
         ("api.cohere.com", "cohere"),
         ("api.cohere.ai", "cohere"),
         ("api.voyageai.com", "voyageai"),
+        ("router.huggingface.co", "huggingface"),
     ]
     .into_iter()
     .find_map(|(known, provider)| {
@@ -64,13 +73,17 @@ mod tests {
     use crate::time::Timestamp;
 
     #[test]
-    fn only_the_data_residency_hosts_have_a_region() {
+    fn hosts_that_bind_inference_have_a_region() {
         for (host, region) in [
             ("eu.api.openai.com", Some("eu")),
             ("US.api.openai.com:443", Some("us")),
             ("api.openai.com", None),
             ("eu.api.openai.com.evil.example", None),
             ("xx.api.openai.com", None),
+            ("us-east5-aiplatform.googleapis.com", Some("regional")),
+            ("aiplatform.eu.rep.googleapis.com", Some("regional")),
+            ("aiplatform.googleapis.com", None),
+            ("generativelanguage.googleapis.com", None),
         ] {
             assert_eq!(region_of_host(host), region, "{host}");
         }
@@ -102,7 +115,8 @@ mod tests {
     #[test]
     fn a_model_that_several_providers_serve_is_priced_at_the_one_that_is_asked() {
         let price = |provider| {
-            let lookup = Lookup { provider, model: "gpt-oss-120b", at: Timestamp::default(), terms: Terms::default() };
+            let model = "gpt-oss-120b";
+            let lookup = Lookup { provider, model, alias: None, at: Timestamp::default(), terms: Terms::default() };
             PriceBook::builtin().quote(&lookup).map(|quote| quote.provider().map(str::to_owned))
         };
         assert_eq!(price(provider_of_host("api.cerebras.ai")), Ok(Some("cerebras".to_owned())));

@@ -16,12 +16,12 @@ mod overrides;
 mod table;
 mod tiers;
 
-pub use overrides::{Override, Rate, RateError};
+pub(crate) use matching::is_kin;
+pub use overrides::{Discount, Override, Rate, RateError};
 
 use crate::money::Usd;
 use crate::time::Timestamp;
 use crate::usage::{Bucket, PerBucket, Usage};
-use matching::Found;
 use table::{PROVIDERS, UPLIFTS, Unit};
 use tiers::Resolved;
 
@@ -32,6 +32,8 @@ pub struct Lookup<'a> {
     pub provider: Option<&'a str>,
     /// The model as the response names it, else as the request does.
     pub model: &'a str,
+    /// Another name for it, which only the operator may know: the deployment or alias that was asked for.
+    pub alias: Option<&'a str>,
     /// When the call was made.
     pub at: Timestamp,
     /// What the call was granted beside the model.
@@ -47,9 +49,11 @@ pub struct Terms<'a> {
     pub batch: bool,
     /// Anthropic's `speed`, `fast` or `standard`.
     pub speed: Option<&'a str>,
-    /// Where the inference was bound to run: Anthropic's `inference_geo`, or the region of a data residency host
-    /// (`eu` of `eu.api.openai.com`).
+    /// Where the inference was bound to run: Anthropic's `inference_geo`, or the region of the host (`eu` of
+    /// `eu.api.openai.com`, `us-east5` of `us-east5-aiplatform.googleapis.com`).
     pub inference_geo: Option<&'a str>,
+    /// How much of the web was searched: Perplexity's `low`, `medium` or `high`.
+    pub search_context_size: Option<&'a str>,
 }
 
 impl Terms<'_> {
@@ -100,6 +104,17 @@ pub enum Unpriced {
     },
 }
 
+impl Unpriced {
+    /// The provider that was recognised, by the list's name.
+    const fn known_provider(&self) -> Option<&'static str> {
+        match self {
+            Self::UnknownProvider { .. } => None,
+            Self::UnknownModel { provider, .. } => *provider,
+            Self::NoTokenPrices { provider, .. } => Some(*provider),
+        }
+    }
+}
+
 fn at_provider(provider: Option<&str>) -> String {
     provider.map(|provider| format!(" at `{provider}`")).unwrap_or_default()
 }
@@ -111,57 +126,85 @@ pub enum Source {
     List,
     /// The operator's configuration.
     Override,
+    /// The operator's price for models without one.
+    Fallback,
+}
+
+/// What happens to calls of models without a price.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum UnknownPrice {
+    /// Their tokens are metered, their cost is unknown.
+    #[default]
+    Track,
+    /// They cost this.
+    Fallback(Box<Override>),
+    /// They are refused.
+    Deny,
 }
 
 /// The built-in prices and the operator's own.
 #[derive(Clone, Debug, Default)]
 pub struct PriceBook {
     overrides: Vec<Override>,
+    discounts: Vec<Discount>,
+    unknown: UnknownPrice,
 }
 
 impl PriceBook {
     /// The built-in list. Costs nothing: the tables are part of the program.
     #[must_use]
     pub const fn builtin() -> Self {
-        Self { overrides: Vec::new() }
+        Self::with_contract(Vec::new(), Vec::new(), UnknownPrice::Track)
     }
 
-    /// The built-in list under the operator's own prices; of several that cover a model, the first counts.
+    /// The built-in list under what the operator pays: own prices instead of it, discounts off it, and a price for what
+    /// has none. Of several that cover a model, the first counts.
     #[must_use]
-    pub const fn with_overrides(overrides: Vec<Override>) -> Self {
-        Self { overrides }
+    pub const fn with_contract(overrides: Vec<Override>, discounts: Vec<Discount>, unknown: UnknownPrice) -> Self {
+        Self { overrides, discounts, unknown }
+    }
+
+    /// Calls of models without a price are refused.
+    #[must_use]
+    pub const fn refuses_unknown(&self) -> bool {
+        matches!(self.unknown, UnknownPrice::Deny)
     }
 
     /// The prices of one call.
     ///
     /// # Errors
-    /// [`Unpriced`] when neither an override nor the list has token prices for the model.
+    /// [`Unpriced`] when neither the operator nor the list has token prices for the model.
     pub fn quote(&self, lookup: &Lookup<'_>) -> Result<Quote<'_>, Unpriced> {
-        let found = matching::find(lookup.provider, lookup.model);
-        let provider = found.as_ref().ok().map(|found| found.provider.id);
+        let listed = Listed::find(lookup);
+        let (provider, row) = match &listed {
+            Ok(listed) => (Some(listed.provider), Some(listed.model)),
+            Err(unpriced) => (unpriced.known_provider(), None),
+        };
         let named = lookup.provider.or(provider);
-        if let Some(own) = self.overrides.iter().find(|own| own.covers(named, lookup.model)) {
-            let model = found.as_ref().map_or(own.model.as_str(), |found| found.model.id);
-            let provider = provider.or(own.provider.as_deref());
-            return Ok(Quote { provider, model, prices: Prices::Own(own), uplift_percent: 0 });
+        let names = [Some(lookup.model), row, lookup.alias];
+        let own = names.iter().flatten().find_map(|name| self.overrides.iter().find(|own| own.covers(named, name)));
+        let discount =
+            names.iter().flatten().find_map(|name| self.discounts.iter().find(|discount| discount.covers(named, name)));
+        match (own, listed, &self.unknown) {
+            (Some(own), listed, _) => {
+                let model = row.unwrap_or(&own.model);
+                let provider = provider.or(own.provider.as_deref());
+                Ok(Quote { provider, model, listed: listed.ok(), contract: Contract::Prices(own), unpriced: None })
+            }
+            (None, Ok(listed), _) => {
+                let contract = discount.map_or(Contract::None, Contract::Discount);
+                let (provider, model) = (Some(listed.provider), listed.model);
+                Ok(Quote { provider, model, listed: Some(listed), contract, unpriced: None })
+            }
+            (None, Err(unpriced), UnknownPrice::Fallback(own)) => Ok(Quote {
+                provider,
+                model: &own.model,
+                listed: None,
+                contract: Contract::Fallback(own),
+                unpriced: Some(unpriced),
+            }),
+            (None, Err(unpriced), UnknownPrice::Track | UnknownPrice::Deny) => Err(unpriced),
         }
-        let Found { provider, model, resold } = found?;
-        let resolved = Resolved::new(model.pricing, lookup.at, &lookup.terms, !resold);
-        if !resolved.prices_tokens() {
-            return Err(Unpriced::NoTokenPrices { provider: provider.id, model: lookup.model.to_owned() });
-        }
-        let geo = lookup.terms.inference_geo.unwrap_or_default();
-        let uplift = UPLIFTS.iter().find(|uplift| {
-            uplift.provider == provider.id
-                && uplift.inference_geo.iter().any(|own| geo.eq_ignore_ascii_case(own))
-                && matching::matches(&uplift.models, model.id)
-        });
-        Ok(Quote {
-            provider: Some(provider.id),
-            model: model.id,
-            prices: Prices::Listed(resolved),
-            uplift_percent: uplift.map_or(0, |uplift| uplift.percent),
-        })
     }
 
     /// Name and version of the price list: `genai-prices 0.2.3`.
@@ -176,19 +219,56 @@ impl PriceBook {
     }
 }
 
+/// The list's prices for one call.
+#[derive(Clone, Debug)]
+struct Listed {
+    provider: &'static str,
+    model: &'static str,
+    resolved: Resolved,
+    uplift_percent: u64,
+}
+
+impl Listed {
+    fn find(lookup: &Lookup<'_>) -> Result<Self, Unpriced> {
+        let found = matching::find(lookup.provider, lookup.model)?;
+        let (provider, model) = (found.provider.id, found.model.id);
+        let resolved = Resolved::new(&found, lookup.at, &lookup.terms);
+        if !resolved.prices_tokens() {
+            return Err(Unpriced::NoTokenPrices { provider, model: lookup.model.to_owned() });
+        }
+        let geo = lookup.terms.inference_geo.filter(|geo| !geo.is_empty()).map(str::to_ascii_lowercase);
+        let uplift = geo.and_then(|geo| {
+            UPLIFTS.iter().find(|uplift| {
+                uplift.provider == provider
+                    && matching::matches(&uplift.inference_geo, &geo)
+                    && matching::matches(&uplift.models, model)
+            })
+        });
+        Ok(Self { provider, model, resolved, uplift_percent: uplift.map_or(0, |uplift| uplift.percent) })
+    }
+}
+
 /// The prices of one call, before its usage is known.
 #[derive(Clone, Debug)]
 pub struct Quote<'b> {
     provider: Option<&'b str>,
     model: &'b str,
-    prices: Prices<'b>,
-    uplift_percent: u64,
+    listed: Option<Listed>,
+    contract: Contract<'b>,
+    unpriced: Option<Unpriced>,
 }
 
-#[derive(Clone, Debug)]
-enum Prices<'b> {
-    Listed(Resolved),
-    Own(&'b Override),
+/// What the operator agreed on, beside the list.
+#[derive(Clone, Copy, Debug)]
+enum Contract<'b> {
+    /// Nothing: the list is what the call costs.
+    None,
+    /// A percentage off the list.
+    Discount(&'b Discount),
+    /// Prices instead of the list.
+    Prices(&'b Override),
+    /// A price for what has none.
+    Fallback(&'b Override),
 }
 
 /// The exact cost of one call.
@@ -196,6 +276,8 @@ enum Prices<'b> {
 pub struct Cost {
     /// What the tokens of each bucket cost.
     pub per_bucket: PerBucket<Usd>,
+    /// What the tokens of sources cost that the provider read.
+    pub citation: Usd,
     /// What the provider's web searches cost.
     pub web_search: Usd,
     /// The fee for the request itself.
@@ -204,8 +286,97 @@ pub struct Cost {
     pub total: Usd,
     /// Tokens of kinds that the list has no price for; they are not in the total.
     pub unpriced_tokens: PerBucket<u64>,
+    /// Tokens of sources without a price; they are not in the total.
+    pub unpriced_citations: u64,
     /// Web searches without a price; they are not in the total.
     pub unpriced_web_searches: u64,
+}
+
+impl Cost {
+    /// The total, where everything has a price.
+    #[must_use]
+    pub fn whole(&self) -> Option<Usd> {
+        self.missing().is_none().then_some(self.total)
+    }
+
+    /// What is in the usage but has no price, by the name that it has in the event.
+    #[must_use]
+    pub fn missing(&self) -> Option<&'static str> {
+        let bucket = self.unpriced_tokens.iter().find(|(_, tokens)| *tokens > 0).map(|(bucket, _)| bucket.name());
+        bucket
+            .or((self.unpriced_citations > 0).then_some("citation"))
+            .or((self.unpriced_web_searches > 0).then_some("web_search"))
+    }
+
+    /// The sum of two costs.
+    #[must_use]
+    pub fn plus(&self, more: &Self) -> Self {
+        Self {
+            per_bucket: PerBucket::from_fn(|bucket| self.per_bucket.get(bucket).plus(more.per_bucket.get(bucket))),
+            citation: self.citation.plus(more.citation),
+            web_search: self.web_search.plus(more.web_search),
+            request: self.request.plus(more.request),
+            total: self.total.plus(more.total),
+            unpriced_tokens: PerBucket::from_fn(|bucket| {
+                self.unpriced_tokens.get(bucket).saturating_add(more.unpriced_tokens.get(bucket))
+            }),
+            unpriced_citations: self.unpriced_citations.saturating_add(more.unpriced_citations),
+            unpriced_web_searches: self.unpriced_web_searches.saturating_add(more.unpriced_web_searches),
+        }
+    }
+}
+
+/// A price of one unit in a call of a size, with what is put on it and taken off.
+struct Rates<'q> {
+    rate: &'q dyn Fn(Unit, u64) -> Option<u64>,
+    /// On every token.
+    uplift_percent: u64,
+    /// Off everything.
+    discount: Option<&'q Discount>,
+}
+
+impl Rates<'_> {
+    fn of_bucket(&self, bucket: Bucket, input_total: u64) -> Option<u64> {
+        tiers::stand_ins(bucket).iter().find_map(|bucket| (self.rate)(Unit::Tokens(*bucket), input_total))
+    }
+
+    fn tokens(&self, femto: u64, tokens: u64) -> Usd {
+        let list = amount(femto).times(tokens);
+        self.contracted(match self.uplift_percent {
+            0 => list,
+            percent => list.ratio(percent.saturating_add(100), 100),
+        })
+    }
+
+    fn contracted(&self, list: Usd) -> Usd {
+        self.discount.map_or(list, |discount| discount.off(list))
+    }
+
+    fn cost(&self, usage: &Usage) -> Cost {
+        let input_total = usage.input_total();
+        let mut cost = Cost::default();
+        for (bucket, tokens) in usage.tokens.iter().filter(|(_, tokens)| *tokens > 0) {
+            match self.of_bucket(bucket, input_total) {
+                Some(femto) => cost.per_bucket.set(bucket, self.tokens(femto, tokens)),
+                None => cost.unpriced_tokens.set(bucket, tokens),
+            }
+        }
+        match (self.rate)(Unit::Citation, input_total) {
+            Some(femto) => cost.citation = self.tokens(femto, usage.citation_tokens),
+            None => cost.unpriced_citations = usage.citation_tokens,
+        }
+        let request = (self.rate)(Unit::Request, input_total).map(amount);
+        match (self.rate)(Unit::WebSearch, input_total) {
+            Some(femto) => cost.web_search = self.contracted(amount(femto).times(usage.web_searches)),
+            // A fee for the request is one for its searches.
+            None if request.is_some() => {}
+            None => cost.unpriced_web_searches = usage.web_searches,
+        }
+        cost.request = self.contracted(request.unwrap_or(Usd::ZERO));
+        let beside = [cost.citation, cost.web_search, cost.request];
+        cost.total = cost.per_bucket.iter().map(|(_, usd)| usd).chain(beside).sum();
+        cost
+    }
 }
 
 impl Quote<'_> {
@@ -224,51 +395,57 @@ impl Quote<'_> {
     /// Where the prices come from.
     #[must_use]
     pub const fn source(&self) -> Source {
-        match self.prices {
-            Prices::Listed(_) => Source::List,
-            Prices::Own(_) => Source::Override,
+        match self.contract {
+            Contract::None | Contract::Discount(_) => Source::List,
+            Contract::Prices(_) => Source::Override,
+            Contract::Fallback(_) => Source::Fallback,
         }
+    }
+
+    /// The discount on the list, if any.
+    #[must_use]
+    pub const fn discount(&self) -> Option<&Discount> {
+        match self.contract {
+            Contract::Discount(discount) => Some(discount),
+            Contract::None | Contract::Prices(_) | Contract::Fallback(_) => None,
+        }
+    }
+
+    /// Why neither the list nor the operator has a price for the model, where the price for such models is taken.
+    #[must_use]
+    pub const fn unpriced(&self) -> Option<&Unpriced> {
+        self.unpriced.as_ref()
     }
 
     /// Whether the call had a batch, tier or speed that the list has no price for, so standard prices are assumed.
     #[must_use]
-    pub const fn assumes_standard(&self) -> bool {
-        match &self.prices {
-            Prices::Listed(resolved) => resolved.assumes_standard,
-            Prices::Own(_) => false,
-        }
+    pub fn assumes_standard(&self) -> bool {
+        let is_listed = self.source() == Source::List;
+        is_listed && self.listed.as_ref().is_some_and(|listed| listed.resolved.assumes_standard)
     }
 
     /// Dollars per million tokens of a bucket in a call with this many input tokens, if it has a price.
     #[must_use]
     pub fn per_million(&self, bucket: Bucket, input_total: u64) -> Option<Usd> {
-        self.token_rate(bucket, input_total).map(|femto| self.tokens_cost(femto, 1_000_000))
+        self.contracted(|rates| Some(rates.tokens(rates.of_bucket(bucket, input_total)?, 1_000_000)))
     }
 
-    /// What a usage costs.
+    /// What a usage costs the operator.
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> Cost {
-        let input_total = usage.input_total();
-        let mut cost = Cost::default();
-        for (bucket, tokens) in usage.tokens.iter().filter(|(_, tokens)| *tokens > 0) {
-            match self.token_rate(bucket, input_total) {
-                Some(femto) => cost.per_bucket.set(bucket, self.tokens_cost(femto, tokens)),
-                None => cost.unpriced_tokens.set(bucket, tokens),
-            }
-        }
-        match self.rate(Unit::WebSearch, input_total) {
-            Some(femto) => cost.web_search = amount(femto).times(usage.web_searches),
-            None => cost.unpriced_web_searches = usage.web_searches,
-        }
-        cost.request = self.rate(Unit::Request, input_total).map_or(Usd::ZERO, amount);
-        cost.total = cost.per_bucket.iter().map(|(_, usd)| usd).chain([cost.web_search, cost.request]).sum();
-        cost
+        self.contracted(|rates| rates.cost(usage))
+    }
+
+    /// What a usage costs whoever has no contract; `None` for a model that the list does not have.
+    #[must_use]
+    pub fn list_cost(&self, usage: &Usage) -> Option<Cost> {
+        self.listed.as_ref().map(|listed| listed.rates(None, |rates| rates.cost(usage)))
     }
 
     /// What the same tokens would cost without a prompt cache: every cache read and write at its input price.
     #[must_use]
     pub fn uncached_cost(&self, usage: &Usage) -> Cost {
-        let mut uncached = Usage { web_searches: usage.web_searches, ..Usage::default() };
+        let mut uncached = Usage { tokens: PerBucket::default(), ..*usage };
         for (bucket, tokens) in usage.tokens.iter() {
             let fresh = match bucket {
                 Bucket::CacheRead | Bucket::CacheWrite5m | Bucket::CacheWrite1h => Bucket::InputUncached,
@@ -281,24 +458,27 @@ impl Quote<'_> {
         self.cost(&uncached)
     }
 
-    fn token_rate(&self, bucket: Bucket, input_total: u64) -> Option<u64> {
-        tiers::stand_ins(bucket).iter().find_map(|bucket| self.rate(Unit::Tokens(*bucket), input_total))
-    }
-
-    fn tokens_cost(&self, femto: u64, tokens: u64) -> Usd {
-        let list = amount(femto).times(tokens);
-        match self.uplift_percent {
-            0 => list,
-            percent => list.ratio(percent.saturating_add(100), 100),
+    /// Something computed with the prices that the operator pays.
+    fn contracted<T>(&self, compute: impl Fn(&Rates<'_>) -> T) -> T {
+        match (self.contract, &self.listed) {
+            (Contract::Prices(own) | Contract::Fallback(own), _) => own_rates(own, compute),
+            (Contract::None, Some(listed)) => listed.rates(None, compute),
+            (Contract::Discount(discount), Some(listed)) => listed.rates(Some(discount), compute),
+            // A quote without prices of the operator's own is a listed one.
+            (Contract::None | Contract::Discount(_), None) => own_rates(&Override::default(), compute),
         }
     }
+}
 
-    fn rate(&self, unit: Unit, input_total: u64) -> Option<u64> {
-        match &self.prices {
-            Prices::Listed(resolved) => resolved.rate(unit, input_total),
-            Prices::Own(own) => own.rate(unit),
-        }
+impl Listed {
+    fn rates<T>(&self, discount: Option<&Discount>, compute: impl Fn(&Rates<'_>) -> T) -> T {
+        let rate = |unit, input_total| self.resolved.rate(unit, input_total);
+        compute(&Rates { rate: &rate, uplift_percent: self.uplift_percent, discount })
     }
+}
+
+fn own_rates<T>(own: &Override, compute: impl Fn(&Rates<'_>) -> T) -> T {
+    compute(&Rates { rate: &|unit, _| own.rate(unit), uplift_percent: 0, discount: None })
 }
 
 fn amount(femto: u64) -> Usd {
@@ -314,7 +494,7 @@ mod tests {
     const WEDNESDAY: &str = "2026-11-18T12:00:00Z";
 
     fn lookup<'a>(provider: &'a str, model: &'a str, at: &str, terms: Terms<'a>) -> Lookup<'a> {
-        Lookup { provider: Some(provider), model, at: Timestamp::parse(at).unwrap(), terms }
+        Lookup { provider: Some(provider), model, alias: None, at: Timestamp::parse(at).unwrap(), terms }
     }
 
     fn usage(counts: &[(Bucket, u64)]) -> Usage {
@@ -386,6 +566,10 @@ mod tests {
         check("anthropic", "claude-opus-5", WEDNESDAY, geo("global"), "5");
         check("openai", "gpt-6-sol", WEDNESDAY, geo("eu"), "2.2");
         check("openai", "gpt-4o", WEDNESDAY, geo("eu"), "2.5");
+        check("openai", "gpt-6-sol", WEDNESDAY, geo("sg"), "2.2");
+        check("gcp.vertex_ai", "claude-sonnet-4-5@20250929", WEDNESDAY, geo("regional"), "3.3");
+        check("gcp.vertex_ai", "claude-sonnet-4-5@20250929", WEDNESDAY, Terms::default(), "3");
+        check("gcp.vertex_ai", "claude-sonnet-4@20250514", WEDNESDAY, geo("regional"), "3");
         let fast_us = Terms { speed: Some("fast"), ..geo("us") };
         check("anthropic", "claude-opus-5", WEDNESDAY, fast_us, "11");
     }
@@ -449,12 +633,53 @@ mod tests {
     #[test]
     fn a_request_fee_and_web_searches_are_part_of_the_cost() {
         let sonar = quote("perplexity", "sonar", WEDNESDAY, Terms::default()).cost(&usage(&[(Bucket::Output, 1_000)]));
-        assert_eq!((sonar.request.to_string(), sonar.total.to_string()), ("0.012".to_owned(), "0.013".to_owned()));
+        assert_eq!((sonar.request.to_string(), sonar.total.to_string()), ("0.005".to_owned(), "0.006".to_owned()));
         let searched = Usage { web_searches: 3, ..Usage::default() };
         let opus = quote("anthropic", "claude-opus-5", WEDNESDAY, Terms::default()).cost(&searched);
         assert_eq!(opus.total.to_string(), "0.03");
         let haiku = quote("anthropic", "claude-3-haiku", WEDNESDAY, Terms::default()).cost(&searched);
         assert_eq!((haiku.total, haiku.unpriced_web_searches), (Usd::ZERO, 3));
+    }
+
+    #[test]
+    fn a_request_fee_depends_on_how_much_was_searched() {
+        let fee = |provider, model, size| {
+            let terms = Terms { search_context_size: size, ..Terms::default() };
+            quote(provider, model, WEDNESDAY, terms).cost(&usage(&[])).request.to_string()
+        };
+        assert_eq!(fee("perplexity", "sonar", None), "0.005");
+        assert_eq!(fee("perplexity", "sonar", Some("low")), "0.005");
+        assert_eq!(fee("perplexity", "sonar", Some("medium")), "0.008");
+        assert_eq!(fee("perplexity", "sonar-reasoning-pro", Some("HIGH")), "0.014");
+        assert_eq!(fee("openrouter", "perplexity/sonar", Some("high")), "0.012");
+        let searched = Usage { web_searches: 3, ..Usage::default() };
+        let cost = quote("perplexity", "sonar", WEDNESDAY, Terms::default()).cost(&searched);
+        assert_eq!((cost.whole(), cost.web_search), (Some(cost.request), Usd::ZERO));
+    }
+
+    #[test]
+    fn deep_research_bills_what_it_read_thought_and_searched() {
+        let research = Usage { web_searches: 21, citation_tokens: 19_028, ..usage(&[(Bucket::Reasoning, 193_947)]) };
+        let cost = quote("perplexity", "sonar-deep-research", WEDNESDAY, Terms::default()).cost(&research);
+        assert_eq!(cost.citation.to_string(), "0.038056");
+        assert_eq!((cost.web_search.to_string(), cost.total.to_string()), ("0.105".to_owned(), "0.724897".to_owned()));
+        let opus = quote("anthropic", "claude-opus-5", WEDNESDAY, Terms::default()).cost(&research);
+        assert_eq!((opus.whole(), opus.missing()), (None, Some("citation")));
+    }
+
+    #[test]
+    fn a_reseller_took_what_the_maker_took_before_the_list_knew_it() {
+        let none = Terms::default();
+        check("openrouter", "openai/gpt-5.6-sol", "2026-07-17", none, "5");
+        check("openrouter", "openai/gpt-5.6-sol", "2026-09-17", none, "4");
+        check("openrouter", "x-ai/grok-4.20", "2026-03-17", none, "2");
+        // A row of its own with a price of its own stays.
+        check("openrouter", "anthropic/claude-opus-5-fast", WEDNESDAY, none, "10");
+        check("openrouter", "moonshotai/kimi-k2.5", "2026-03-01", none, "0.4");
+        // Searches are passed on as well.
+        let searched = Usage { web_searches: 3, ..Usage::default() };
+        let cost = quote("openrouter", "openai/gpt-5.2", "2026-08-19", none).cost(&searched);
+        assert_eq!(cost.total.to_string(), "0.03");
     }
 
     #[test]
@@ -485,6 +710,10 @@ mod tests {
         assert_eq!(sonnet.uncached_cost(&cached).total.to_string(), "0.03315");
     }
 
+    fn with_overrides(overrides: Vec<Override>) -> PriceBook {
+        PriceBook::with_contract(overrides, Vec::new(), UnknownPrice::Track)
+    }
+
     fn own(provider: Option<&str>, model: &str, input: &str) -> Override {
         let tokens =
             PerBucket::from_fn(|bucket| (bucket == Bucket::InputUncached).then(|| Rate::per_million(input).unwrap()));
@@ -493,7 +722,7 @@ mod tests {
 
     #[test]
     fn an_override_wins_over_the_list_and_prices_what_the_list_does_not_know() {
-        let book = PriceBook::with_overrides(vec![
+        let book = with_overrides(vec![
             own(None, "GPT-4o-mini", "0.01"),
             own(Some("azure.ai.openai"), "gpt-4o*", "0.02"),
             own(Some("in-house"), "llama*", "0.03"),
@@ -542,7 +771,7 @@ mod tests {
         fn a_cost_is_the_sum_of_its_parts((quote, usage) in quoted_usage()) {
             let cost = quote.cost(&usage);
             let parts = cost.per_bucket.iter().map(|(_, usd)| usd).sum::<Usd>();
-            prop_assert_eq!(cost.total, parts.plus(cost.web_search).plus(cost.request));
+            prop_assert_eq!(cost.total, parts.plus(cost.citation).plus(cost.web_search).plus(cost.request));
         }
 
         #[test]
@@ -557,8 +786,9 @@ mod tests {
         fn any_names_are_quoted_or_refused_without_a_panic(provider in "\\PC{0,20}", model in "\\PC{0,40}") {
             let at = Timestamp::parse(WEDNESDAY).unwrap();
             let book = PriceBook::builtin();
-            let _ = book.quote(&Lookup { provider: Some(&provider), model: &model, at, terms: Terms::default() });
-            let _ = book.quote(&Lookup { provider: None, model: &model, at, terms: Terms::default() });
+            for provider in [Some(provider.as_str()), None] {
+                let _ = book.quote(&Lookup { provider, model: &model, alias: None, at, terms: Terms::default() });
+            }
         }
     }
 }

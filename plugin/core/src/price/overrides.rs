@@ -1,14 +1,17 @@
-//! Prices of the operator's own: negotiated rates, self-hosted models, models the list does not know yet.
+//! What the operator pays: negotiated rates, discounts off the list, self-hosted models, models the list does not know
+//! yet.
 //!
 //! Invariants: an override replaces the list for the models it names, completely; a rate is a whole, non-negative
-//! number of femtodollars per unit, or it is refused.
+//! number of femtodollars per unit, or it is refused; a discount is a whole number of millionths.
 //! Must not know: the configuration's syntax.
 #![deny(clippy::arithmetic_side_effects)]
+
+use std::fmt;
 
 use super::matching::find_provider;
 use super::table::Unit;
 use crate::money::{MoneyError, Usd};
-use crate::usage::PerBucket;
+use crate::usage::{Bucket, PerBucket};
 
 /// The price of one token, web search or request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +30,12 @@ pub enum RateError {
         text: String,
         /// The decimals a price per this many units can have.
         decimals: usize,
+    },
+    /// Not above 0, more than 100, or too fine.
+    #[error("`{text}` is no percentage: write a decimal above 0 and up to 100 with at most 4 decimals")]
+    NotAPercentage {
+        /// The text as written.
+        text: String,
     },
 }
 
@@ -74,24 +83,82 @@ pub struct Override {
     pub request: Option<Rate>,
 }
 
+/// A percentage off the list, for the models it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discount {
+    /// Only at this provider (any of its names); everywhere when absent.
+    pub provider: Option<String>,
+    /// As in [`Override::model`]; every model when absent.
+    pub model: Option<String>,
+    millionths: u32,
+}
+
+impl Discount {
+    const WHOLE: u32 = 1_000_000;
+
+    /// A discount of a percentage: `"12.5"`.
+    ///
+    /// # Errors
+    /// [`RateError`] when the text is no decimal above 0 and up to 100 with at most four decimals.
+    pub fn percent(provider: Option<String>, model: Option<String>, text: &str) -> Result<Self, RateError> {
+        // Of a dollar: a percent's ten-thousandth is 1e-4.
+        let parts = Usd::parse(text)?.femto();
+        let whole = parts.checked_rem(TEN_THOUSANDTH) == Some(0);
+        let millionths =
+            parts.checked_div(TEN_THOUSANDTH).filter(|_| whole).and_then(|parts| u32::try_from(parts).ok());
+        let millionths = millionths.filter(|millionths| (1..=Self::WHOLE).contains(millionths));
+        let millionths = millionths.ok_or_else(|| RateError::NotAPercentage { text: text.to_owned() })?;
+        Ok(Self { provider, model, millionths })
+    }
+
+    pub(super) fn covers(&self, provider: Option<&str>, model: &str) -> bool {
+        self.model.as_deref().is_none_or(|own| is_named(own, model)) && is_at(self.provider.as_deref(), provider)
+    }
+
+    /// What is left of an amount, rounded half away from zero to a femtodollar.
+    pub(super) fn off(&self, list: Usd) -> Usd {
+        list.ratio(u64::from(Self::WHOLE.saturating_sub(self.millionths)), u64::from(Self::WHOLE))
+    }
+}
+
+/// The percentage as it was written, without needless zeros.
+impl fmt::Display for Discount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Usd::from_femto(i128::from(self.millionths).saturating_mul(TEN_THOUSANDTH)).fmt(f)
+    }
+}
+
+/// A ten-thousandth in the parts that [`Usd`] counts.
+const TEN_THOUSANDTH: i128 = 100_000_000_000;
+
 impl Override {
     /// Whether this override prices a model at a provider.
     pub(super) fn covers(&self, provider: Option<&str>, model: &str) -> bool {
-        let model_covered = match self.model.strip_suffix('*') {
-            Some(start) => model.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start)),
-            None => model.eq_ignore_ascii_case(&self.model),
-        };
-        model_covered && self.provider.as_deref().is_none_or(|own| provider.is_some_and(|given| is_same(own, given)))
+        is_named(&self.model, model) && is_at(self.provider.as_deref(), provider)
     }
 
     pub(super) fn rate(&self, unit: Unit) -> Option<u64> {
         let rate = match unit {
             Unit::Tokens(bucket) => self.tokens.get(bucket),
+            // Read as input is, where nothing else is agreed on.
+            Unit::Citation => self.tokens.get(Bucket::InputUncached),
             Unit::WebSearch => self.web_search,
             Unit::Request => self.request,
         };
         rate.map(Rate::femto)
     }
+}
+
+/// Whether a name is the one that is written, or begins with it where a `*` follows.
+fn is_named(written: &str, model: &str) -> bool {
+    match written.strip_suffix('*') {
+        Some(start) => model.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start)),
+        None => model.eq_ignore_ascii_case(written),
+    }
+}
+
+fn is_at(written: Option<&str>, provider: Option<&str>) -> bool {
+    written.is_none_or(|own| provider.is_some_and(|given| is_same(own, given)))
 }
 
 /// Whether two names mean one provider, known or not.

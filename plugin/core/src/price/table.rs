@@ -17,8 +17,10 @@ pub(super) struct Provider {
     pub(super) named_like: Option<Pattern>,
     /// Models that tell the provider when none is given.
     pub(super) serves: Option<Pattern>,
-    /// Providers whose models this one resells at their price.
+    /// Providers whose models this one also has, at their price.
     pub(super) fallback: &'static [&'static str],
+    /// Makers whose models this one resells at their price, whatever rows of its own it has.
+    pub(super) resells: &'static [&'static str],
     pub(super) models: &'static [Model],
 }
 
@@ -86,6 +88,7 @@ pub(super) enum Term {
     Batch,
     ServiceTier(&'static str),
     Speed(&'static str),
+    SearchContext(&'static str),
 }
 
 /// The prices that apply when the call has more input tokens than `above` (0: always).
@@ -105,7 +108,7 @@ pub(super) struct Rates {
 /// A surcharge on every token where the inference is bound to a region.
 pub(super) struct Uplift {
     pub(super) provider: &'static str,
-    pub(super) inference_geo: &'static [&'static str],
+    pub(super) inference_geo: Pattern,
     pub(super) models: Pattern,
     pub(super) percent: u64,
 }
@@ -114,6 +117,7 @@ pub(super) struct Uplift {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
     Tokens(Bucket),
+    Citation,
     WebSearch,
     Request,
 }
@@ -142,8 +146,9 @@ impl Unit {
     const fn bit(self) -> u32 {
         match self {
             Self::Tokens(bucket) => bucket as u32,
-            Self::WebSearch => 12,
-            Self::Request => 13,
+            Self::Citation => 12,
+            Self::WebSearch => 13,
+            Self::Request => 14,
         }
     }
 }
@@ -176,7 +181,9 @@ mod tests {
     #[test]
     fn providers_that_others_refer_to_exist() {
         let exists = |id: &str| PROVIDERS.iter().any(|provider| provider.id == id);
-        let fallbacks = PROVIDERS.iter().flat_map(|provider| provider.fallback).copied();
+        let sellers =
+            |provider: &Provider| provider.fallback.iter().chain(provider.resells).copied().collect::<Vec<_>>();
+        let fallbacks = PROVIDERS.iter().flat_map(sellers);
         for id in fallbacks.chain(ALIASES.iter().map(|(_, id)| *id)).chain(UPLIFTS.iter().map(|uplift| uplift.provider))
         {
             assert!(exists(id), "{id}");
@@ -199,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_unit_has_a_price_only_when_its_bit_is_set() {
-        let rates = Rates { units: 0b10_0001_0000_0001, femto: &[7, 8, 9] };
+        let rates = Rates { units: 0b100_0001_0000_0001, femto: &[7, 8, 9] };
         assert_eq!(rates.get(Unit::Tokens(Bucket::InputUncached)), Some(7));
         assert_eq!(rates.get(Unit::Tokens(Bucket::InputAudio)), None);
         assert_eq!(rates.get(Unit::Tokens(Bucket::Output)), Some(8));

@@ -6,6 +6,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use super::Terms;
+use super::matching::Found;
 use super::table::{Dated, Days, Hours, Pricing, Rates, Step, Term, Unit, Variant};
 use crate::time::Timestamp;
 use crate::usage::Bucket;
@@ -13,40 +14,71 @@ use crate::usage::Bucket;
 /// The price sets of a model that are in force for one call.
 #[derive(Clone, Debug)]
 pub(super) struct Resolved {
-    standard: &'static [Step],
-    /// Prices of the call's terms; for each unit the first that has one wins over the standard price.
-    special: Vec<&'static [Step]>,
+    /// The first that prices a unit counts: prices of the call's terms, then the standard ones.
+    sets: Vec<&'static [Step]>,
+    /// The maker's prices, where another provider resells the model: what that provider takes beside tokens.
+    maker: &'static [Step],
     /// A term was asked for that the list has no price for.
     pub(super) assumes_standard: bool,
 }
 
 impl Resolved {
-    /// The prices in force at a time. `listed_terms` is false when special prices are not known to apply at all.
-    pub(super) fn new(pricing: &'static Pricing, at: Timestamp, terms: &Terms<'_>, listed_terms: bool) -> Self {
-        let dated = pricing.dated;
-        let in_force = dated.iter().rev().find(|dated| is_in_force(dated, at)).or(dated.first());
-        let standard = in_force.map_or(&[][..], |dated| dated.steps);
-        let variants = if listed_terms { pricing.variants } else { &[] };
-        let selected: Vec<&Variant> =
-            variants.iter().filter(|variant| starts(variant.from_day, at) && asks(terms, &variant.term)).collect();
+    /// The prices in force at a time.
+    pub(super) fn new(found: &Found, at: Timestamp, terms: &Terms<'_>) -> Self {
+        let pricing = found.model.pricing;
+        let standard = in_force(pricing, at);
+        let maker = found.maker.map(|maker| maker.pricing).filter(|maker| passes_on(pricing, maker));
+        let searched = maker.map_or(&[][..], |maker| maker.variants);
+        let maker = maker.map_or(&[][..], |maker| in_force(maker, at).steps);
+        // Where a model is resold, special prices are not known to apply, except those for what its maker searches.
+        let is_known = |term: &Term| !found.resold || matches!(term, Term::SearchContext(_));
+        let selected: Vec<&Variant> = pricing
+            .variants
+            .iter()
+            .filter(|variant| is_known(&variant.term))
+            .chain(searched.iter().filter(|variant| matches!(variant.term, Term::SearchContext(_))))
+            .filter(|variant| starts(variant.from_day, at) && asks(terms, &variant.term))
+            .collect();
         let listed = |kind: fn(&Term) -> bool| selected.iter().any(|variant| kind(&variant.term));
         let assumes_standard = (terms.is_batch() && !listed(|term| matches!(term, Term::Batch)))
             || (terms.is_special_tier() && !listed(|term| matches!(term, Term::ServiceTier(_))))
             || (terms.is_special_speed() && !listed(|term| matches!(term, Term::Speed(_))));
-        let special = selected.iter().map(|variant| variant.steps).collect();
-        Self { standard, special, assumes_standard }
+        let mut sets: Vec<_> = selected.iter().map(|variant| variant.steps).collect();
+        // A reseller's row without a date says nothing of the past; the maker's does, and that is what was passed on.
+        if standard.from_day == 0 {
+            sets.push(maker);
+        }
+        sets.push(standard.steps);
+        Self { sets, maker, assumes_standard }
     }
 
     /// Whether the standard prices know any kind of token.
     pub(super) fn prices_tokens(&self) -> bool {
-        self.standard.iter().any(|step| step.rates.price_tokens())
+        self.sets.last().is_some_and(|standard| standard.iter().any(|step| step.rates.price_tokens()))
     }
 
     /// The price of one unit in femtodollars, if the unit has its own.
     pub(super) fn rate(&self, unit: Unit, input_total: u64) -> Option<u64> {
-        let sets = self.special.iter().chain(std::iter::once(&self.standard));
+        let maker = std::iter::once(&self.maker).filter(|_| !matches!(unit, Unit::Tokens(_)));
+        let sets = self.sets.iter().chain(maker);
         sets.filter_map(|steps| rates_at(steps, input_total)).find_map(|rates| rates.get(unit))
     }
+}
+
+/// Whether a reseller takes what the maker takes, or once took: prices of its own are its own in the past too.
+fn passes_on(own: &Pricing, maker: &Pricing) -> bool {
+    let base = |dated: &Dated| {
+        let rates = dated.steps.first().map(|step| &step.rates);
+        [Bucket::InputUncached, Bucket::Output].map(|bucket| rates.and_then(|rates| rates.get(Unit::Tokens(bucket))))
+    };
+    own.dated.last().is_some_and(|own| maker.dated.iter().any(|maker| base(maker) == base(own)))
+}
+
+/// The standard prices at a time: the last in force, or the first when none is.
+fn in_force(pricing: &'static Pricing, at: Timestamp) -> &'static Dated {
+    const NONE: &Dated = &Dated { from_day: 0, hours: None, steps: &[] };
+    let dated = pricing.dated;
+    dated.iter().rev().find(|dated| is_in_force(dated, at)).or(dated.first()).unwrap_or(NONE)
 }
 
 /// A bucket and the buckets whose price stands in for it, nearest first: the list gives no price to what costs the
@@ -100,6 +132,7 @@ fn asks(terms: &Terms<'_>, term: &Term) -> bool {
         Term::Batch => terms.is_batch(),
         Term::ServiceTier(tier) => terms.service_tier.is_some_and(|asked| asked.eq_ignore_ascii_case(tier)),
         Term::Speed(speed) => terms.speed.is_some_and(|asked| asked.eq_ignore_ascii_case(speed)),
+        Term::SearchContext(size) => terms.search_context_size.is_some_and(|asked| asked.eq_ignore_ascii_case(size)),
     }
 }
 

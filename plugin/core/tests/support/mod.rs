@@ -67,6 +67,12 @@ impl Exchange {
         self.run(self.file["request"]["body"].as_str().unwrap_or("{}").as_bytes(), pieces)
     }
 
+    /// Where the request went; `None` where only the answer was recorded, and nothing else tells.
+    #[allow(dead_code, reason = "not every test asks")]
+    pub(crate) fn url(&self) -> Option<&str> {
+        self.file["request"]["url"].as_str()
+    }
+
     /// The event of this exchange when this is asked instead.
     #[allow(dead_code, reason = "not every test asks something else")]
     pub(crate) fn event_of_request(&self, body: &[u8]) -> Event {
