@@ -16,7 +16,7 @@ use tollgate_host::gateway::{Filter, Gateway, Profile, RequestHead, ResponseHead
 use tollgate_host::replay;
 
 /// Bytes of `tollgate.wasm`.
-const SIZE: u64 = 4_165_020;
+const SIZE: u64 = 4_416_789;
 /// Pages of 64 KiB after the start.
 const PAGES_AT_START: u64 = 47;
 /// Pages after a request of 200 KB.

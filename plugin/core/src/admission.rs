@@ -4,7 +4,7 @@
 //! handed out one change after the other, and its outcome taken back, until the call is decided.
 //! Must not know: wire formats, how the ledger is kept.
 
-use crate::call::{Call, Verdict};
+use crate::call::{Call, Denial, Verdict};
 use crate::config::raw::{Measure, Reserve};
 use crate::cut::Cut;
 use crate::dialect::Request;
@@ -18,6 +18,9 @@ use crate::time::Timestamp;
 impl Meter {
     /// Asks every limit on single calls, and claims what the call takes of budgets.
     pub(crate) fn limit(&self, call: &mut Call, request: &Request<'_>) -> Verdict {
+        if let Some(denial) = self.refuse_unpriced(call) {
+            return Verdict::Deny(denial);
+        }
         let limits = &self.config.limits;
         if limits.is_empty() {
             return Verdict::Forward;
@@ -39,6 +42,15 @@ impl Meter {
         let cuts = Cut::of(&subject, limits);
         (call.findings, call.cuts) = (findings, cuts);
         denial.map_or_else(|| self.claim(call, Some(&estimate)), Verdict::Deny)
+    }
+
+    /// The refusal of a call that has no price, or whose model cannot be read, where such calls are not wanted.
+    pub(crate) fn refuse_unpriced(&self, call: &mut Call) -> Option<Denial> {
+        let wants = self.config.prices.refuses_unknown();
+        let unpriced = wants.then(|| self.quote(call, call.asked.service_tier.as_deref()).err()).flatten()?;
+        let message = format!("{unpriced}; this gateway only forwards calls that it knows the price of");
+        call.unpriced = Some(unpriced);
+        Some(refusal::of_call(call.route.dialect, "unknown_price", &message))
     }
 
     /// Claims what the call takes of budgets: what was estimated, or where the call could not be read, what calls like

@@ -10,6 +10,7 @@ use crate::frame::Wellformedness;
 use crate::frame::reduce::{Cuts, Reduced};
 use crate::frame::withhold::Withhold;
 use crate::limit::{Claims, Done, Finding};
+use crate::price::Unpriced;
 use crate::prompt::Prompt;
 use crate::time::Timestamp;
 
@@ -36,6 +37,8 @@ pub struct Call {
     pub(crate) first_byte: Option<Timestamp>,
     pub(crate) usage: Option<Vec<UsagePart>>,
     pub(crate) unmetered: Option<Unmetered>,
+    /// Why it was refused for having no price.
+    pub(crate) unpriced: Option<Unpriced>,
     pub(crate) may_rewrite: bool,
     /// Takes out of the answer what only we asked for.
     pub(crate) withhold: Option<Withhold>,
@@ -157,6 +160,7 @@ impl Call {
             first_byte: None,
             usage: None,
             unmetered: None,
+            unpriced: None,
             may_rewrite: false,
             withhold: None,
         }
@@ -236,6 +240,11 @@ impl Call {
     /// The provider as far as the request tells, else the one that defined the dialect.
     pub(crate) fn provider(&self) -> &str {
         self.route.provider.as_deref().unwrap_or(self.route.dialect.default_provider())
+    }
+
+    /// Whose prices the call has: Vercel's gateway takes the list prices of whoever made the model.
+    pub(crate) fn priced_at(&self) -> Option<&str> {
+        self.route.provider.as_deref().filter(|provider| *provider != "vercel")
     }
 
     pub(crate) fn request_of<'a>(&self, body: Body<'a>) -> Result<Request<'a>, (Unmetered, String)> {

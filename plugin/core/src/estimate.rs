@@ -7,7 +7,7 @@ use crate::dialect::{self, Request};
 use crate::limit::{Consumption, Estimate};
 use crate::meter::Meter;
 use crate::money::Usd;
-use crate::price::{Lookup, Quote, Terms};
+use crate::price::{Lookup, Quote, Terms, Unpriced};
 use crate::prompt::Kind;
 use crate::usage::{Bucket, Direction, Usage};
 
@@ -43,7 +43,7 @@ impl Meter {
 
     /// Input that nothing is cached of, and output, at list price.
     fn list_cost(&self, call: &Call, input: u64, output: u64) -> Option<Usd> {
-        let quote = self.quote(call, call.asked.service_tier.as_deref())?;
+        let quote = self.quote(call, call.asked.service_tier.as_deref()).ok()?;
         cost(&quote, (Bucket::InputUncached, input), (Bucket::Output, output), 0)
     }
 
@@ -70,7 +70,7 @@ impl Meter {
         };
         let mut most = None;
         for tier in tiers {
-            let quote = self.quote(call, *tier)?;
+            let quote = self.quote(call, *tier).ok()?;
             for input_bucket in [Bucket::InputUncached, Bucket::CacheWrite5m, Bucket::CacheWrite1h] {
                 for output_bucket in Bucket::ALL.into_iter().filter(|bucket| bucket.direction() == Direction::Output) {
                     let cost = cost(&quote, (input_bucket, input), (output_bucket, output), searches)?;
@@ -81,10 +81,10 @@ impl Meter {
         most
     }
 
-    fn quote(&self, call: &Call, service_tier: Option<&str>) -> Option<Quote<'_>> {
+    pub(crate) fn quote(&self, call: &Call, service_tier: Option<&str>) -> Result<Quote<'_>, Unpriced> {
         let lookup = Lookup {
-            provider: call.route.provider.as_deref(),
-            model: call.asked.model.as_deref()?,
+            provider: call.priced_at(),
+            model: call.asked.model.as_deref().unwrap_or_default(),
             alias: None,
             at: call.opened,
             terms: Terms {
@@ -95,7 +95,7 @@ impl Meter {
                 ..Terms::default()
             },
         };
-        self.config.prices.quote(&lookup).ok()
+        self.config.prices.quote(&lookup)
     }
 }
 
@@ -110,7 +110,5 @@ fn cost(quote: &Quote<'_>, input: (Bucket, u64), output: (Bucket, u64), web_sear
     let mut usage = Usage { web_searches, ..Usage::default() };
     usage.set(input.0, input.1);
     usage.set(output.0, output.1);
-    let cost = quote.cost(&usage);
-    let is_whole = cost.unpriced_tokens.iter().all(|(_, tokens)| tokens == 0) && cost.unpriced_web_searches == 0;
-    is_whole.then_some(cost.total)
+    quote.cost(&usage).whole()
 }

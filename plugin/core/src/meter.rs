@@ -22,7 +22,7 @@ use crate::frame::raw::Raw;
 use crate::head::{RequestHead, ResponseHead};
 use crate::limit::Outputs;
 use crate::metrics::{Measurement, Measurer};
-use crate::names::header;
+use crate::refusal;
 use crate::settlement::Settlement;
 use crate::time::Timestamp;
 use crate::tokens::Counter;
@@ -176,14 +176,13 @@ impl Meter {
         let code = reason.to_string();
         call.unmetered = Some(reason);
         match self.config.failure_mode {
-            FailureMode::Open => self.claim(call, None),
+            FailureMode::Open => match self.refuse_unpriced(call) {
+                Some(denial) => Verdict::Deny(denial),
+                None => self.claim(call, None),
+            },
             FailureMode::Closed => {
                 let message = format!("{message}; this gateway only forwards calls that it can meter");
-                Verdict::Deny(Denial {
-                    status: 400,
-                    headers: vec![(header::SHOULD_RETRY, "false".to_owned())],
-                    body: call.route.dialect.error_body("invalid_request_error", &code, &message),
-                })
+                Verdict::Deny(refusal::of_call(call.route.dialect, &code, &message))
             }
         }
     }

@@ -15,6 +15,14 @@ use crate::time::Timestamp;
 /// Who is told to come back later than this is told not to wait for it. Official SDKs take no longer waits either.
 const WAIT_MAX_S: u64 = 60;
 
+/// The answer to a call that is refused for what it is, whatever the limits say.
+pub(crate) fn of_call(dialect: Dialect, code: &str, message: &str) -> Denial {
+    let kind = "invalid_request_error";
+    let mut headers = vec![(header::SHOULD_RETRY, "false".to_owned())];
+    headers.extend(dialect.error_type_header(kind).map(|(name, value)| (name, value.to_owned())));
+    Denial { status: 400, headers, body: dialect.error_body(kind, code, message) }
+}
+
 /// The answer to a call that a limit on single calls refuses.
 pub(crate) fn of_ceiling(dialect: Dialect, limit: &Limit, finding: &Finding) -> Denial {
     let message = match &finding.amount {

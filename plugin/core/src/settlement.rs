@@ -160,7 +160,7 @@ impl Settlement {
             list_cost_usd: bill.list_total.filter(|_| is_known),
             contracted_cost_usd: bill.contracted_total.filter(|_| is_known),
             cost_source: if is_known { bill.source } else { CostSource::Unknown },
-            unpriced_reason: bill.unpriced.clone(),
+            unpriced_reason: call.unpriced.as_ref().map(ToString::to_string).or_else(|| bill.unpriced.clone()),
             cost: bill.by_bucket(),
             prices: bill.rows.clone(),
             service_tier: tier(answer).map(str::to_owned),
@@ -529,8 +529,7 @@ fn quote<'b>(call: &Call, answer: &Answer, part: &UsagePart, prices: &'b PriceBo
         inference_geo: answer.inference_geo.as_deref().or(call.route.region),
         search_context_size: answer.search_context_size.as_deref().or(asked.search_context_size.as_deref()),
     };
-    // Vercel's gateway takes the list prices of whoever made the model.
-    let provider = call.route.provider.as_deref().filter(|provider| *provider != "vercel");
+    let provider = call.priced_at();
     let lookup = |model, alias| Lookup { provider, model, alias, at: call.opened, terms };
     if let Some(own) = &part.model {
         return prices.quote(&lookup(own, None));

@@ -13,9 +13,12 @@ use crate::dialect::{Dialect, Route};
 use crate::head::RequestHead;
 use crate::limit::{Limit, Pattern};
 use crate::operator::Operator;
-use crate::price::{Override, PriceBook, Rate, RateError, UnknownPrice};
+use crate::price::{Discount, Override, PriceBook, Rate, RateError, UnknownPrice};
 use crate::usage::{Bucket, PerBucket};
-use raw::{Decimal, FailureMode, HostChoice, RawConfig, RawOperator, RawOtlp, RawPrice, RawRoute, SharedData};
+use raw::{
+    Decimal, FailureMode, HostChoice, RawConfig, RawDiscount, RawOperator, RawOtlp, RawPrice, RawRoute, SharedData,
+    UnknownPriceChoice,
+};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -164,7 +167,6 @@ impl Compiler {
         if raw.metrics.max_values == 0 {
             self.error("metrics.max_values".to_owned(), "0 would fold every value", "allow at least 1");
         }
-        let overrides = raw.prices.iter().enumerate().map(|(index, price)| self.price(index, price)).collect();
         Config {
             host: raw.host,
             shared_data: raw.shared_data,
@@ -173,7 +175,7 @@ impl Compiler {
             failure_mode: raw.failure_mode,
             max_request_bytes: usize::try_from(raw.max_request_bytes).unwrap_or(usize::MAX),
             sources: sources(&raw),
-            prices: PriceBook::with_contract(overrides, Vec::new(), UnknownPrice::Track),
+            prices: self.prices(&raw),
             limits: self.limits(&raw),
             operator: self.operator(&raw),
             labels: raw.metrics.labels.clone(),
@@ -232,6 +234,52 @@ impl Compiler {
         }
     }
 
+    fn prices(&mut self, raw: &RawConfig) -> PriceBook {
+        let overrides = raw.prices.iter().enumerate().map(|(index, price)| self.price(index, price)).collect();
+        let discounts = raw.discounts.iter().enumerate();
+        let discounts = discounts.filter_map(|(index, discount)| self.discount(index, discount)).collect();
+        PriceBook::with_contract(overrides, discounts, self.unknown_price(raw))
+    }
+
+    fn discount(&mut self, index: usize, raw: &RawDiscount) -> Option<Discount> {
+        match Discount::percent(raw.provider.clone(), raw.model.clone(), &raw.percent.0) {
+            Ok(discount) => Some(discount),
+            Err(error) => {
+                let path = format!("{}.percent", self.written.item("discounts", index));
+                self.error(path, error.to_string(), "give the percentage that is taken off the list price");
+                None
+            }
+        }
+    }
+
+    fn unknown_price(&mut self, raw: &RawConfig) -> UnknownPrice {
+        match (raw.unknown_price, &raw.fallback_price) {
+            (UnknownPriceChoice::Track, None) => UnknownPrice::Track,
+            (UnknownPriceChoice::Deny, None) => UnknownPrice::Deny,
+            (UnknownPriceChoice::Fallback, Some(price)) => {
+                let mut tokens = PerBucket::from_fn(|_| None);
+                for (field, bucket, decimal) in [
+                    ("input_per_million", Bucket::InputUncached, &price.input_per_million),
+                    ("output_per_million", Bucket::Output, &price.output_per_million),
+                ] {
+                    let path = format!("fallback_price.{field}");
+                    tokens.set(bucket, self.rate(&path, Some(decimal), Rate::per_million));
+                }
+                UnknownPrice::Fallback(Box::new(Override { model: "*".to_owned(), tokens, ..Override::default() }))
+            }
+            (UnknownPriceChoice::Fallback, None) => {
+                let hint = "give `input_per_million` and `output_per_million`";
+                self.error("fallback_price".to_owned(), "missing, and `unknown_price` is `fallback`", hint);
+                UnknownPrice::Track
+            }
+            (UnknownPriceChoice::Track | UnknownPriceChoice::Deny, Some(_)) => {
+                let hint = "set that to `fallback`, or remove this";
+                self.error("fallback_price".to_owned(), "is used only where `unknown_price` is `fallback`", hint);
+                UnknownPrice::Track
+            }
+        }
+    }
+
     fn price(&mut self, index: usize, raw: &RawPrice) -> Override {
         let item = self.written.item("prices", index);
         if raw.model.is_empty() {
@@ -249,13 +297,15 @@ impl Compiler {
         for (field, bucket, decimal) in per_million {
             tokens.set(bucket, self.rate(&format!("{item}.{field}"), decimal.as_ref(), Rate::per_million));
         }
+        let path = format!("{item}.web_searches_per_thousand");
+        let web_search = self.rate(&path, raw.web_searches_per_thousand.as_ref(), Rate::per_thousand);
         let path = format!("{item}.requests_per_thousand");
         let request = self.rate(&path, raw.requests_per_thousand.as_ref(), Rate::per_thousand);
         let is_given = per_million.iter().any(|(_, _, decimal)| decimal.is_some());
         if raw.requests_per_thousand.is_none() && !is_given {
             self.error(item, "no price given", "give at least `input_per_million`");
         }
-        Override { provider: raw.provider.clone(), model: raw.model.clone(), tokens, web_search: None, request }
+        Override { provider: raw.provider.clone(), model: raw.model.clone(), tokens, web_search, request }
     }
 
     fn rate(
@@ -350,6 +400,34 @@ mod tests {
                 "prices[0].input_per_million: `1,5` is not a decimal number; give dollars per million, or per thousand requests",
                 "limits[1].limit: `free` is not an amount of dollars; write dollars as a decimal like \"0.50\"",
             ]
+        );
+    }
+
+    #[test]
+    fn a_contract_says_what_it_takes_off_and_what_the_unknown_costs() {
+        let json = |rest: &str| format!(r#"{{"discounts": [{{"percent": 12.5}}, {{"percent": "101"}}, {{}}]{rest}}}"#);
+        assert_eq!(
+            errors(&json(r#", "unknown_price": "fallback""#)),
+            [
+                "discounts[2]: missing field `percent`; see `tollgate schema` for the fields and their types",
+                "discounts[1].percent: `101` is no percentage: write a decimal above 0 and up to 100 with at most 4 \
+                 decimals; give the percentage that is taken off the list price",
+                "fallback_price: missing, and `unknown_price` is `fallback`; give `input_per_million` and \
+                 `output_per_million`",
+            ]
+        );
+        let price = r#""fallback_price": {"input_per_million": "5", "output_per_million": 25}"#;
+        assert_eq!(errors(&format!(r#"{{"unknown_price": "fallback", {price}}}"#)), [""; 0]);
+        assert_eq!(
+            errors(&format!(r#"{{"unknown_price": "deny", {price}}}"#)),
+            [
+                "fallback_price: is used only where `unknown_price` is `fallback`; set that to `fallback`, or remove this"
+            ]
+        );
+        assert_eq!(
+            errors(&format!(r#"{{"unknown_price": "fallback", {}}}"#, price.replace("25", "-1"))).len(),
+            1,
+            "a price below 0"
         );
     }
 

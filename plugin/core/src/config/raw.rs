@@ -45,6 +45,12 @@ pub struct RawConfig {
     pub secret: String,
     /// Prices that replace the built-in list for the models they name. The first match counts.
     pub prices: Vec<RawPrice>,
+    /// Discounts on the built-in list, for the models they name. The first match counts.
+    pub discounts: Vec<RawDiscount>,
+    /// What happens to calls of models without a price.
+    pub unknown_price: UnknownPriceChoice,
+    /// What models without a price cost, where `unknown_price` is `fallback`.
+    pub fallback_price: Option<RawFallbackPrice>,
     /// Limits on calls. All that match a call apply.
     pub limits: Vec<RawLimit>,
     /// Where operators see budgets and raise them for a time. Off when absent.
@@ -109,6 +115,9 @@ impl Default for RawConfig {
             attribution: BTreeMap::new(),
             secret: String::new(),
             prices: Vec::new(),
+            discounts: Vec::new(),
+            unknown_price: UnknownPriceChoice::Track,
+            fallback_price: None,
             limits: Vec::new(),
             metrics: RawMetrics::default(),
             log_events: true,
@@ -241,8 +250,50 @@ pub struct RawPrice {
     pub output_per_million: Option<Decimal>,
     /// Dollars per million reasoning tokens; the output price when absent.
     pub reasoning_per_million: Option<Decimal>,
+    /// Dollars per thousand searches that the provider runs; without it, a call with searches has no price.
+    pub web_searches_per_thousand: Option<Decimal>,
     /// Dollars per thousand requests.
     pub requests_per_thousand: Option<Decimal>,
+}
+
+/// A discount on the built-in list, fees included. Prices of your own are taken as they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RawDiscount {
+    /// Percent off the list: above 0 and up to 100, with at most four decimals.
+    pub percent: Decimal,
+    /// A model's name, or the start of names followed by `*`; every model when absent.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Only at this provider; everywhere when absent.
+    #[serde(default)]
+    pub provider: Option<String>,
+}
+
+/// What happens to calls of models without a price.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownPriceChoice {
+    /// Their tokens are metered; their cost is unknown, and the event says why.
+    #[default]
+    Track,
+    /// They cost `fallback_price`.
+    Fallback,
+    /// They are refused.
+    Deny,
+}
+
+/// What models without a price cost. Amounts are dollars, as decimal strings or numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RawFallbackPrice {
+    /// Dollars per million input tokens, whatever the cache did.
+    pub input_per_million: Decimal,
+    /// Dollars per million output tokens, reasoning included.
+    pub output_per_million: Decimal,
 }
 
 /// What metrics are labelled with.

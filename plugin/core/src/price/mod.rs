@@ -182,9 +182,10 @@ impl PriceBook {
         };
         let named = lookup.provider.or(provider);
         let names = [Some(lookup.model), row, lookup.alias];
-        let own = names.iter().flatten().find_map(|name| self.overrides.iter().find(|own| own.covers(named, name)));
-        let discount =
-            names.iter().flatten().find_map(|name| self.discounts.iter().find(|discount| discount.covers(named, name)));
+        // The first in the list counts, whichever of the model's names it means.
+        let is_meant = |covers: &dyn Fn(&str) -> bool| names.iter().flatten().any(|name| covers(name));
+        let own = self.overrides.iter().find(|own| is_meant(&|name| own.covers(named, name)));
+        let discount = self.discounts.iter().find(|discount| is_meant(&|name| discount.covers(named, name)));
         match (own, listed, &self.unknown) {
             (Some(own), listed, _) => {
                 let model = row.unwrap_or(&own.model);
