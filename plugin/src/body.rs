@@ -24,12 +24,12 @@ pub(crate) enum Buffered {
 }
 
 impl Buffered {
-    /// Reads the `size` bytes that are buffered.
-    pub(crate) fn read(root: &mut Root, size: usize) -> Self {
+    /// Reads the `size` bytes that are buffered. What is compressed can only be read whole.
+    pub(crate) fn read(root: &mut Root, size: usize, is_encoded: bool) -> Self {
         if size > root.meter.config().max_request_bytes {
             return Self::TooLarge(size);
         }
-        if size > WHOLE_MAX && root.host().reads_windows() {
+        if size > WHOLE_MAX && !is_encoded && root.host().reads_windows() {
             return Self::read_windows(root, size);
         }
         let body = match size {

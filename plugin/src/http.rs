@@ -63,15 +63,16 @@ impl Http {
         if root.is_misconfigured {
             return self.deny(root, &misconfigured(self.call.as_ref()));
         }
-        // A compressed answer could not be read.
-        if headers.get("accept-encoding").is_some_and(|coding| coding != "identity") {
-            let replaced = abi::replace_header(Headers::Request, "accept-encoding", "identity");
+        let may_rewrite =
+            host.can_rewrite() && self.call.as_ref().is_some_and(|call| root.meter.may_ask_for_usage(call));
+        if let Some(codings) = root.meter.accept_encoding(&headers, may_rewrite) {
+            let replaced = abi::replace_header(Headers::Request, "accept-encoding", &codings);
             root.metrics.note("replace_header_map_value", replaced);
         }
         if end_of_stream && host.reports_missing_body() {
             return self.admit(root, Body::Whole(&[]));
         }
-        if let Some(call) = self.call.as_mut().filter(|call| host.can_rewrite() && root.meter.may_ask_for_usage(call)) {
+        if let Some(call) = self.call.as_mut().filter(|_| may_rewrite) {
             // The body may grow. Its length cannot be corrected once headers have gone on, so they go without.
             let removed = abi::remove_header(Headers::Request, "content-length");
             if root.metrics.note("remove_header_map_value", removed).is_some() {
@@ -198,7 +199,8 @@ impl Http {
     }
 
     fn admit_buffered(&mut self, root: &mut Root) -> Action {
-        let body = Buffered::read(root, self.buffered);
+        let is_encoded = self.call.as_ref().is_some_and(Call::is_encoded);
+        let body = Buffered::read(root, self.buffered, is_encoded);
         self.admit(root, body.as_body())
     }
 

@@ -6,7 +6,7 @@ use tollgate_host::gateway::{Gateway, Outcome, Profile, ResponseHead, Settings};
 use tollgate_host::replay;
 use tollgate_host::standin::Dialect;
 
-use super::support::{ask, event, events_logged, has_metrics, metric, one, start};
+use super::support::{event, events_logged, has_metrics, metric, one, start};
 
 const OPEN: &str = "{}";
 const CLOSED: &str = r#"{"failure_mode": "closed"}"#;
@@ -100,22 +100,5 @@ fn a_call_without_any_body_is_an_event_too() {
         let event = event(profile, &outcome);
         assert_eq!(event["outcome"], "upstream_error", "{profile:?}");
         assert_eq!(event["unmetered_reason"], "request_malformed", "{profile:?}");
-    }
-}
-
-#[test]
-fn a_compressed_answer_is_asked_not_to_be_and_admitted_not_to_be_read_when_it_is() {
-    let exchange = one(Dialect::OpenAiChat, false);
-    for profile in Profile::ALL {
-        let gateway = start(replay::settings(profile, OPEN));
-        let stream = gateway.worker(0).open(exchange.request_head().header("accept-encoding", "gzip, deflate, br"));
-        stream.request_body(&exchange.request, true);
-        stream.respond(exchange.response_head().header("content-encoding", "gzip"));
-        stream.response_body(b"\x1f\x8b\x08\x00garbled", true);
-        let outcome = stream.finish();
-        let asked = outcome.upstream.as_ref().unwrap().headers.text("accept-encoding");
-        assert_eq!(asked.as_deref(), Some("identity"), "{profile:?}");
-        assert_eq!(event(profile, &outcome)["unmetered_reason"], "response_encoded", "{profile:?}");
-        let _ = ask(&gateway, exchange);
     }
 }

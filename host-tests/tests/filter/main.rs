@@ -8,6 +8,7 @@ mod bodies;
 mod breakers;
 mod budgets;
 mod compatibility;
+mod compressed;
 mod configuration;
 mod counting;
 mod denial;

@@ -7,6 +7,7 @@ use crate::attribution::{Attribution, bounded};
 use crate::cut::Cut;
 use crate::dialect::{Request, RequestError, ResponseReader, Route, UsagePart};
 use crate::frame::Wellformedness;
+use crate::frame::inflate::{Codings, Inflate, UnknownCoding};
 use crate::frame::reduce::{Cuts, Reduced};
 use crate::frame::withhold::Withhold;
 use crate::limit::{Claims, Done, Finding};
@@ -32,6 +33,10 @@ pub struct Call {
     /// What it takes of budgets.
     pub(crate) claims: Claims,
     pub(crate) status: Option<u16>,
+    /// The codings of the request's body.
+    pub(crate) codings: Result<Codings, UnknownCoding>,
+    /// Undoes those of the response's.
+    pub(crate) inflate: Inflate,
     pub(crate) reader: Option<Box<dyn ResponseReader>>,
     pub(crate) wellformedness: Wellformedness,
     pub(crate) first_byte: Option<Timestamp>,
@@ -79,15 +84,21 @@ pub enum Unmetered {
     /// The gateway does not hand the request body over.
     #[error("request_unreadable")]
     RequestUnreadable,
+    /// The request body has a content coding that cannot be undone.
+    #[error("request_encoded")]
+    RequestEncoded,
     /// The request body is not what the dialect says it is.
     #[error("request_malformed")]
     RequestMalformed,
     /// There was no response.
     #[error("no_response")]
     NoResponse,
-    /// The response is compressed.
+    /// The response has a content coding that cannot be undone.
     #[error("response_encoded")]
     ResponseEncoded,
+    /// Decoding the response would take more than is granted: output, output for each byte, or a larger window.
+    #[error("response_encoding_limit")]
+    ResponseEncodingLimit,
     /// The gateway did not hand over a part of the response.
     #[error("response_unreadable")]
     ResponseUnreadable,
@@ -139,7 +150,13 @@ pub enum Ending {
 }
 
 impl Call {
-    pub(crate) fn new(id: String, opened: Timestamp, route: Route, attribution: Attribution) -> Self {
+    pub(crate) fn new(
+        id: String,
+        opened: Timestamp,
+        route: Route,
+        attribution: Attribution,
+        codings: Result<Codings, UnknownCoding>,
+    ) -> Self {
         // What the path says is known even of a body that cannot be read.
         let asked = Asked::of(&route.outrank(Request::default()));
         Self {
@@ -155,6 +172,8 @@ impl Call {
             mark: None,
             claims: Claims::default(),
             status: None,
+            codings,
+            inflate: Inflate::default(),
             reader: None,
             wellformedness: Wellformedness::default(),
             first_byte: None,
@@ -247,28 +266,14 @@ impl Call {
         self.route.provider.as_deref().filter(|provider| *provider != "vercel")
     }
 
-    pub(crate) fn request_of<'a>(&self, body: Body<'a>) -> Result<Request<'a>, (Unmetered, String)> {
-        let read = |bytes| {
-            self.route.read_request(bytes).map_err(|error| {
-                let reason = match error {
-                    RequestError::TooManyParts => Unmetered::RequestTooLarge,
-                    _ => Unmetered::RequestMalformed,
-                };
-                (reason, error.to_string())
-            })
-        };
-        match body {
-            Body::Whole(bytes) => read(bytes),
-            Body::Reduced(reduced) => read(reduced.json()),
-            Body::TooLarge(size) => {
-                let message = format!("the request body of {size} bytes is larger than the configured maximum");
-                Err((Unmetered::RequestTooLarge, message))
-            }
-            Body::Unreadable(size) => {
-                let message = format!("the gateway does not hand over the request body of {size} bytes");
-                Err((Unmetered::RequestUnreadable, message))
-            }
-        }
+    pub(crate) fn request_of<'a>(&self, body: &'a [u8]) -> Result<Request<'a>, (Unmetered, String)> {
+        self.route.read_request(body).map_err(|error| {
+            let reason = match error {
+                RequestError::TooManyParts => Unmetered::RequestTooLarge,
+                _ => Unmetered::RequestMalformed,
+            };
+            (reason, error.to_string())
+        })
     }
 }
 

@@ -20,6 +20,11 @@ impl<'a> Headers<'a> {
         self.0.iter().copied()
     }
 
+    /// The values of a header, which may be spread over several lines.
+    pub fn all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
+        self.0.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+    }
+
     /// The first value of a header; an empty value counts as none.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a str> {

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::config::raw::FailureMode;
 use crate::counting::Remembered;
 use crate::event::{Event, Outcome, Progress};
+use crate::frame::inflate::{Codings, Inflate};
 use crate::frame::raw::Raw;
 use crate::head::{RequestHead, ResponseHead};
 use crate::limit::Outputs;
@@ -65,14 +66,20 @@ impl Meter {
     pub fn open(&self, head: &RequestHead<'_>, id: String, now: Timestamp) -> Option<Call> {
         let route = self.config.route(head)?;
         let attribution = self.config.sources.resolve(head, route.key_headers());
+        let codings = Codings::of(head.headers.all("content-encoding"));
         let traceparent = head.headers.get("traceparent").filter(|header| header.len() <= TRACEPARENT_MAX);
-        Some(Call { traceparent: traceparent.map(str::to_owned), ..Call::new(id, now, route, attribution) })
+        let traceparent = traceparent.map(str::to_owned);
+        Some(Call { traceparent, ..Call::new(id, now, route, attribution, codings) })
     }
 
     /// The request body is there: counts the prompt and asks every limit on single calls. Budgets are asked next, through
     /// [`Meter::next_change`].
     pub fn admit(&mut self, call: &mut Call, body: Body<'_>) -> Verdict {
-        let request = match call.request_of(body) {
+        let bytes = match call.decoded(body, self.config.max_request_bytes) {
+            Ok(bytes) => bytes,
+            Err((reason, message)) => return self.cannot_judge(call, reason, &message),
+        };
+        let request = match call.request_of(&bytes) {
             Ok(request) => call.route.outrank(request),
             Err((reason, message)) => return self.cannot_judge(call, reason, &message),
         };
@@ -86,26 +93,21 @@ impl Meter {
         }
     }
 
-    /// Whether the request may have to be changed so that its stream states usage. Then the gateway must be ready for
-    /// a body of another length.
-    #[must_use]
-    pub fn may_ask_for_usage(&self, call: &Call) -> bool {
-        self.config.include_usage && call.route.dialect.must_ask_for_usage()
-    }
-
     /// The response's head arrives.
     pub fn respond(&self, call: &mut Call, head: &ResponseHead<'_>) {
         call.status = Some(head.status);
-        match head.headers.get("content-encoding") {
-            Some(coding) if !coding.eq_ignore_ascii_case("identity") => {
-                call.unmetered = Some(Unmetered::ResponseEncoded);
-            }
-            _ => call.reader.insert(call.route.dialect.response_reader()).head(head),
-        }
-        // Only streams have the chunk; anything else must pass as it comes.
+        let codings = Codings::of(head.headers.all("content-encoding"));
+        // Only streams have the chunk, and only plain ones can lose it; anything else must pass as it comes.
         let is_stream = head.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
-        if !is_stream || call.reader.is_none() {
+        if !is_stream || codings.as_ref().map_or(true, |codings| !codings.is_identity()) {
             call.withhold = None;
+        }
+        match codings {
+            Ok(codings) => {
+                call.inflate = Inflate::new(&codings);
+                call.reader.insert(call.route.dialect.response_reader()).head(head);
+            }
+            Err(_) => call.unmetered = Some(Unmetered::ResponseEncoded),
         }
     }
 
@@ -116,7 +118,7 @@ impl Meter {
         }
         let Some(reader) = &mut call.reader else { return false };
         let statements = reader.statements();
-        reader.feed(piece);
+        call.inflate.feed(piece, &mut |bytes| reader.feed(bytes));
         if reader.statements() == statements {
             return false;
         }
@@ -128,10 +130,7 @@ impl Meter {
 
     /// The call is over: settles it.
     pub fn end(&mut self, mut call: Call, ending: Ending, now: Timestamp) -> Event {
-        if let Some(reader) = &mut call.reader {
-            call.wellformedness = reader.end();
-            call.usage = reader.usage();
-        }
+        call.end_response();
         let settlement = Settlement::of(&call, Some(ending), &mut self.counter);
         let event = settlement.event(&call, &self.config.prices, now);
         event.taught.iter().for_each(|observation| self.learned.observe(observation));

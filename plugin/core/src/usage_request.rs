@@ -7,17 +7,28 @@ use crate::frame::withhold::Withhold;
 use crate::meter::Meter;
 use crate::price::{Lookup, Terms};
 
+/// Only providers that are known to understand the question are asked: others refuse fields they do not know.
+const UNDERSTAND: [&str; 4] = ["openai", "azure.ai.openai", "azure.ai.inference", "x_ai"];
+
 impl Meter {
-    /// Only providers that are known to understand the question are asked: others refuse fields they do not know.
+    /// Whether the request may have to be changed so that its stream states usage. Then the gateway must be ready for
+    /// a body of another length. One that is compressed is not changed: its coding would have to be, too.
+    #[must_use]
+    pub fn may_ask_for_usage(&self, call: &Call) -> bool {
+        self.config.include_usage
+            && call.route.dialect.must_ask_for_usage()
+            && !call.is_encoded()
+            && call.route.provider.as_deref().is_none_or(|provider| UNDERSTAND.contains(&provider))
+    }
+
     pub(crate) fn must_ask_for_usage(&self, call: &Call) -> bool {
-        const UNDERSTAND: [&str; 4] = ["openai", "azure.ai.openai", "azure.ai.inference", "x_ai"];
         /// By the price list's names, where the host does not tell: whose model it is.
         const MAKERS: [&str; 2] = ["openai", "x-ai"];
-        if !call.may_rewrite || !call.asked.stream {
+        if !call.may_rewrite || !call.asked.stream || !self.may_ask_for_usage(call) {
             return false;
         }
         match (&call.route.provider, &call.asked.model) {
-            (Some(provider), _) => UNDERSTAND.contains(&provider.as_ref()),
+            (Some(_), _) => true,
             (None, Some(model)) => {
                 let lookup = Lookup { provider: None, model, alias: None, at: call.opened, terms: Terms::default() };
                 let quote = self.config.prices.quote(&lookup);

@@ -81,13 +81,13 @@ fn a_call_without_any_answer_is_not_complete() {
 #[test]
 fn an_answer_that_cannot_be_read_has_unknown_tokens_and_not_zero() {
     for (ending, outcome) in [(Ending::Complete, Outcome::Complete), (Ending::ClientGone, Outcome::ClientGone)] {
-        check(Some((200, "gzip", "\u{1f}")), ending, outcome, None, Some("response_encoded"));
+        check(Some((200, "compress", "\u{1f}")), ending, outcome, None, Some("response_encoded"));
     }
     check(Some((200, "", "")), Ending::Complete, Outcome::Complete, None, Some("response_unknown"));
     check(Some((200, "", "upstream says hi")), Ending::Complete, Outcome::Complete, None, Some("response_unknown"));
     check(Some((200, "", "{\"ok\":true}")), Ending::Complete, Outcome::Complete, None, Some("usage_unreported"));
     check(
-        Some((403, "gzip", "\u{1f}")),
+        Some((403, "compress", "\u{1f}")),
         Ending::Complete,
         Outcome::UpstreamError,
         Some((0, 0)),

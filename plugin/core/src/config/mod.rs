@@ -16,8 +16,8 @@ use crate::operator::Operator;
 use crate::price::{Discount, Override, PriceBook, Rate, RateError, UnknownPrice};
 use crate::usage::{Bucket, PerBucket};
 use raw::{
-    Decimal, FailureMode, HostChoice, RawConfig, RawDiscount, RawOperator, RawOtlp, RawPrice, RawRoute, SharedData,
-    UnknownPriceChoice,
+    AcceptEncoding, Decimal, FailureMode, HostChoice, RawConfig, RawDiscount, RawOperator, RawOtlp, RawPrice, RawRoute,
+    SharedData, UnknownPriceChoice,
 };
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -29,6 +29,8 @@ pub struct Config {
     pub host: HostChoice,
     /// Ask for the usage of streams.
     pub include_usage: bool,
+    /// What becomes of a client's `accept-encoding`.
+    pub accept_encoding: AcceptEncoding,
     /// Whether workers share state.
     pub shared_data: SharedData,
     /// Hold request headers until the body has been judged.
@@ -171,6 +173,7 @@ impl Compiler {
             host: raw.host,
             shared_data: raw.shared_data,
             include_usage: raw.include_usage,
+            accept_encoding: raw.accept_encoding,
             hold_headers: raw.hold_headers,
             failure_mode: raw.failure_mode,
             max_request_bytes: usize::try_from(raw.max_request_bytes).unwrap_or(usize::MAX),

@@ -37,6 +37,9 @@ pub struct RawConfig {
     /// (`stream_options.include_usage`), and take the answer out of the client's stream. Envoy only; where it is off
     /// or impossible, the usage of such streams is counted instead.
     pub include_usage: bool,
+    /// What providers are asked for in the place of a client's `accept-encoding`: `narrow` keeps the codings that
+    /// Tollgate can read, `identity` asks for uncompressed answers, `keep` changes nothing.
+    pub accept_encoding: AcceptEncoding,
     /// Which calls are LLM calls, beyond those recognised by their path. The first match counts.
     pub routes: Vec<RawRoute>,
     /// Where the values of each dimension come from, replacing its default headers.
@@ -111,6 +114,7 @@ impl Default for RawConfig {
             max_request_bytes: 32 * 1024 * 1024,
             shared_data: SharedData::Auto,
             include_usage: true,
+            accept_encoding: AcceptEncoding::Narrow,
             routes: Vec::new(),
             attribution: BTreeMap::new(),
             secret: String::new(),
@@ -166,6 +170,20 @@ pub enum SharedData {
     On,
     /// Nowhere.
     Off,
+}
+
+/// What becomes of a client's `accept-encoding`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum AcceptEncoding {
+    /// Only codings that can be read are asked for, and none where a chunk may be taken out of the answer.
+    #[default]
+    Narrow,
+    /// Uncompressed answers are asked for.
+    Identity,
+    /// It stays as it is.
+    Keep,
 }
 
 /// What happens when Tollgate itself fails.

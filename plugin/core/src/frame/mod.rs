@@ -7,6 +7,7 @@
 
 mod envelope;
 pub mod eventstream;
+pub mod inflate;
 pub mod json;
 pub mod raw;
 pub mod reduce;

@@ -64,7 +64,24 @@ impl Exchange {
 
     /// The event of this exchange when its answer arrives in these pieces. The clock stands still at `recorded_at`.
     pub(crate) fn event<'a>(&self, pieces: impl IntoIterator<Item = &'a [u8]>) -> Event {
-        self.run(self.file["request"]["body"].as_str().unwrap_or("{}").as_bytes(), pieces)
+        self.run((None, self.question()), (None, pieces))
+    }
+
+    /// The same when the answer has this coding.
+    #[allow(dead_code, reason = "not every test compresses answers")]
+    pub(crate) fn encoded_event<'a>(&self, coding: &str, pieces: impl IntoIterator<Item = &'a [u8]>) -> Event {
+        self.run((None, self.question()), (Some(coding), pieces))
+    }
+
+    /// The same when the request has this coding, and is encoded so.
+    #[allow(dead_code, reason = "not every test compresses requests")]
+    pub(crate) fn event_of_encoded_request(&self, coding: &str, encode: impl Fn(&[u8]) -> Vec<u8>) -> Event {
+        self.run((Some(coding), &encode(self.question())), (None, [self.answer()]))
+    }
+
+    /// The request's body.
+    fn question(&self) -> &[u8] {
+        self.file["request"]["body"].as_str().unwrap_or("{}").as_bytes()
     }
 
     /// Where the request went; `None` where only the answer was recorded, and nothing else tells.
@@ -76,22 +93,45 @@ impl Exchange {
     /// The event of this exchange when this is asked instead.
     #[allow(dead_code, reason = "not every test asks something else")]
     pub(crate) fn event_of_request(&self, body: &[u8]) -> Event {
-        self.run(body, [self.answer()])
+        self.run((None, body), (None, [self.answer()]))
     }
 
-    fn run<'a>(&self, body: &[u8], pieces: impl IntoIterator<Item = &'a [u8]>) -> Event {
-        let request = &self.file["request"];
-        let url = request["url"].as_str().unwrap_or(UNASKED);
+    /// Whether the meter takes this exchange for a call.
+    #[allow(dead_code, reason = "most tests know")]
+    pub(crate) fn is_call(&self) -> bool {
+        let (host, path) = self.target();
+        let head = RequestHead { method: self.method(), path, host, ..RequestHead::default() };
+        Config::default().route(&head).is_some()
+    }
+
+    fn method(&self) -> &str {
+        self.file["request"]["method"].as_str().unwrap_or("POST")
+    }
+
+    /// Host and path.
+    fn target(&self) -> (&str, &str) {
+        let url = self.file["request"]["url"].as_str().unwrap_or(UNASKED);
         let (_, url) = url.split_once("://").unwrap();
-        let (host, path) = url.split_at(url.find('/').unwrap());
-        let headers = headers(&request["headers"]);
+        url.split_at(url.find('/').unwrap())
+    }
+
+    /// Bodies come with their coding, where they have one.
+    fn run<'a, P: IntoIterator<Item = &'a [u8]>>(
+        &self,
+        (request_coding, body): (Option<&str>, &[u8]),
+        (response_coding, pieces): (Option<&str>, P),
+    ) -> Event {
+        let request = &self.file["request"];
+        let (host, path) = self.target();
+        let mut headers = headers(&request["headers"]);
+        headers.extend(request_coding.map(|coding| ("content-encoding", coding)));
         let now = Timestamp::parse(self.file["recorded_at"].as_str().unwrap_or(UNDATED)).unwrap();
         let mut meter = Meter::new(Config::default(), [1, 2]);
-        let method = request["method"].as_str().unwrap_or("POST");
-        let head = RequestHead { method, path, host, headers: Headers::new(&headers) };
+        let head = RequestHead { method: self.method(), path, host, headers: Headers::new(&headers) };
         let mut call = meter.open(&head, self.name.clone(), now).unwrap_or_else(|| panic!("{}: no call", self.name));
         meter.admit(&mut call, Body::Whole(body));
-        let headers = response_headers(&self.file);
+        let mut headers = response_headers(&self.file);
+        headers.extend(response_coding.map(|coding| ("content-encoding", coding)));
         meter.respond(&mut call, &ResponseHead { status: self.status(), headers: Headers::new(&headers) });
         for piece in pieces {
             meter.read(&mut call, piece, now);
