@@ -39,7 +39,7 @@ impl Buffered {
         match body.filter(|body| body.len() >= size) {
             None => Self::Unreadable(size),
             // Other calls of the worker wait meanwhile, so that a large body is looked at in part wherever it is read.
-            Some(body) if size > WHOLE_MAX => Self::reduce(size, |reducer| {
+            Some(body) if size > WHOLE_MAX && !is_encoded => Self::reduce(size, |reducer| {
                 reducer.feed(&body);
                 true
             }),
