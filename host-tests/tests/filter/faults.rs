@@ -13,7 +13,7 @@ const WHENS: [When; 3] = [When::Once, When::Always, When::EveryNth(2)];
 
 /// A call that needs all the filter can ask of a gateway: a coding to replace, a task to charge.
 fn demanding(gateway: &Gateway, exchange: &Exchange) -> Outcome {
-    let head = exchange.request_head().header("accept-encoding", "gzip").header("x-tollgate-task", "t");
+    let head = exchange.request_head().header("accept-encoding", "gzip, compress").header("x-tollgate-task", "t");
     let stream = gateway.worker(0).open(head);
     stream.request_chunks(&exchange.request, 61);
     stream.respond(exchange.response_head()).response_chunks(&exchange.response, 61);
