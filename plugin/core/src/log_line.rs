@@ -39,17 +39,21 @@ const TELLING: [&str; 24] = [
 
 /// What a partial event ends with.
 const MARK: &str = "\"partial\":true}";
+/// What it begins with.
+const OPENING: &str = "{";
 
 /// An event's JSON in at most `most` bytes.
 ///
-/// Fields that do not fit are left out whole, attribution value by value. Of less room than the mark takes, nothing
-/// is left.
+/// Fields that do not fit are left out whole, attribution value by value. In less room than an object with nothing
+/// but the mark takes, nothing is left.
 #[must_use]
 pub fn fit(event: &str, most: usize) -> Cow<'_, str> {
     if event.len() <= most {
         return Cow::Borrowed(event);
     }
-    let Some(room) = most.checked_sub(MARK.len()) else { return Cow::Borrowed("") };
+    let Some(room) = most.checked_sub(MARK.len()).filter(|room| *room >= OPENING.len()) else {
+        return Cow::Borrowed("");
+    };
     let mut fields: Members<'_> = serde_json::from_str(event).unwrap_or_default();
     let mut line = Object::new(room);
     for name in TELLING {
@@ -75,7 +79,7 @@ struct Object {
 
 impl Object {
     fn new(room: usize) -> Self {
-        Self { text: "{".to_owned(), room }
+        Self { text: OPENING.to_owned(), room }
     }
 
     /// Adds a member where there is room; `false` where there is none.
@@ -131,12 +135,19 @@ mod tests {
         assert_eq!(line, expected);
     }
 
+    #[test]
+    fn room_for_less_than_the_mark_takes_is_left_empty() {
+        let whole = event(Map::new(), 1000).to_string();
+        assert_eq!(fit(&whole, 16), r#"{"partial":true}"#);
+        assert_eq!(fit(&whole, 15), "");
+    }
+
     proptest! {
         #[test]
         fn a_line_is_json_within_its_bound_and_tells_nothing_but_the_event(
             values in prop::collection::btree_map("[a-z]{1,8}", ".{0,300}", 0..14),
             limits in 0_usize..600,
-            most in 15_usize..2500,
+            most in 16_usize..2500,
         ) {
             let attribution = values.into_iter().map(|(name, value)| (name, Value::from(value))).collect();
             let whole = event(attribution, limits);
