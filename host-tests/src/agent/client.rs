@@ -74,12 +74,15 @@ pub fn post_and_leave(
     post_bytes(url, headers, body.to_string().as_bytes(), bytes)
 }
 
-/// Posts any bytes and reads the answer up to (about) `most` bytes.
+/// Posts any bytes, as JSON unless a header says otherwise, and reads the answer up to (about) `most` bytes.
 ///
 /// # Errors
 /// When no answer begins.
 pub fn post_bytes(url: &str, headers: &[(String, String)], body: &[u8], most: usize) -> Result<Sent, ClientError> {
-    let mut request = agent().post(url).header("content-type", "application/json");
+    let mut request = agent().post(url);
+    if !headers.iter().any(|(name, _)| name == "content-type") {
+        request = request.header("content-type", "application/json");
+    }
     for (name, value) in headers {
         request = request.header(name, value);
     }

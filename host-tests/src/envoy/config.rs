@@ -53,6 +53,11 @@ pub fn for_tests(shipped: &Value, options: &Options, access_log: &Path) -> Resul
     let manager = connection_manager(&mut config)?;
     insert_filters(manager, &options.extra_filters)?;
     log_to_file(manager, access_log)?;
+    if options.any_path {
+        array(manager, "/route_config/virtual_hosts/0/routes")?.push(json!({
+            "match": {"prefix": "/"}, "route": {"cluster": "openai", "timeout": "0s"}
+        }));
+    }
     let fields = at(manager, "/access_log/0/typed_config/log_format/json_format")?;
     if let Some(fields) = fields.as_object_mut() {
         fields.extend(options.extra_log_fields.iter().map(|(name, format)| (name.clone(), json!(format))));

@@ -87,6 +87,8 @@ pub struct Options {
     pub extra_filters: Vec<Value>,
     /// Fields to add to the access log, each with its format.
     pub extra_log_fields: Vec<(String, String)>,
+    /// Sends every path upstream, not only those of the two providers that the shipped routes name.
+    pub any_path: bool,
     /// Replaces the shipped `per_connection_buffer_limit_bytes`.
     pub buffer_limit: Option<u32>,
     /// Logs every call between Envoy and the filter, and when each VM was created, as `seconds.microseconds thread text`.
@@ -107,6 +109,7 @@ impl Options {
             failure_policy: None,
             extra_filters: Vec::new(),
             extra_log_fields: Vec::new(),
+            any_path: false,
             buffer_limit: None,
             trace_wasm: false,
         }
