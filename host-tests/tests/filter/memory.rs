@@ -1,6 +1,6 @@
 //! Memory does not grow with the length of an answer or the number of calls.
 
-use tollgate_host::gateway::Profile;
+use tollgate_host::gateway::{Profile, RequestHead, ResponseHead};
 use tollgate_host::standin::Dialect;
 
 use super::support::{ask, event, gateway, one, pass};
@@ -35,6 +35,69 @@ fn a_stream_of_twenty_megabytes_grows_memory_by_less_than_one() {
             assert!(grown < MEBIBYTE, "{profile:?} {dialect:?}: {grown} pages");
         }
     }
+}
+
+/// A Chat Completions stream of more than this many bytes, no two events the same, without its end.
+fn long_stream(bytes: usize) -> Vec<u8> {
+    let mut stream = Vec::with_capacity(bytes + 1024);
+    for number in 0_u64.. {
+        let word = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let text = format!(r#" {word:x}\u00e9 "é" \\"#).replace('"', "\\\"");
+        let event = format!(
+            "data: {{\"id\":\"c{number}\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}],\"usage\":null}}\n\n"
+        );
+        stream.extend_from_slice(event.as_bytes());
+        if stream.len() > bytes {
+            break;
+        }
+    }
+    stream
+}
+
+const LAST: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":8,\"completion_tokens\":900}}\n\n";
+const DONE: &str = "data: [DONE]\n\n";
+
+/// Streams fifty megabytes through a gateway; `is_asked` says whether the client asks for usage itself.
+fn check_fifty_megabytes(profile: Profile, is_asked: bool) {
+    /// Not a divisor of anything, so that events are cut everywhere.
+    const PIECE: usize = 16_381;
+    let options = if is_asked { r#""stream_options":{"include_usage":true},"# } else { "" };
+    let request =
+        format!(r#"{{{options}"model":"gpt-4.1","stream":true,"messages":[{{"role":"user","content":"Hi"}}]}}"#);
+    let gateway = gateway(profile, "{}");
+    let call = |words: &[u8]| {
+        let stream = gateway.worker(0).open(RequestHead::post_json("api.openai.com", "/v1/chat/completions"));
+        stream.request_body(&request, true).respond(ResponseHead::sse());
+        stream.response_chunks([words, LAST.as_bytes(), USAGE.as_bytes(), DONE.as_bytes()].concat(), PIECE);
+        stream.finish()
+    };
+    call(&long_stream(100_000));
+    let words = long_stream(50_000_000);
+    let before = gateway.worker(0).memory_pages();
+    let outcome = call(&words);
+    let grown = gateway.worker(0).memory_pages() - before;
+    let is_kept = !is_asked && profile == Profile::Envoy;
+    let usage = if is_kept { "" } else { USAGE };
+    let expected = [&words[..], LAST.as_bytes(), usage.as_bytes(), DONE.as_bytes()].concat();
+    let received = &outcome.downstream.as_ref().unwrap().body;
+    let sum = |bytes: &[u8]| (bytes.len(), crc32fast::hash(bytes));
+    assert_eq!(sum(received), sum(&expected), "{profile:?}, asked: {is_asked}");
+    assert_eq!((outcome.trap.as_ref(), outcome.downstream.as_ref().unwrap().complete), (None, true), "{profile:?}");
+    let event = event(profile, &outcome);
+    let found = (&event["usage_source"], &event["input_tokens"], &event["output_tokens"]);
+    assert_eq!(found, (&"reported".into(), &8.into(), &900.into()), "{profile:?}, asked: {is_asked}");
+    assert!(grown < MEBIBYTE, "{profile:?}, asked: {is_asked}: {grown} pages");
+}
+
+#[test]
+fn fifty_megabytes_of_stream_reach_the_client_unchanged_in_memory_that_hardly_grows() {
+    Profile::ALL.into_iter().for_each(|profile| check_fifty_megabytes(profile, true));
+}
+
+#[test]
+fn fifty_megabytes_lose_their_usage_chunk_and_no_other_byte_in_memory_that_hardly_grows() {
+    check_fifty_megabytes(Profile::Envoy, false);
 }
 
 #[test]
