@@ -1,34 +1,26 @@
 //! Accounts: what was spent against one limit for one key, and what is held for calls that still run.
 //!
-//! A call's amount is held before it is forwarded, and what it really consumed is charged when it ends. Holds are kept
-//! per worker, not per call: a worker's calls end with it, so what a dead one held expires as one, and an account
-//! stays small whatever runs. A call remembers the hold it belongs to, so that what has expired is not let go again.
+//! A call's amount is held before it is forwarded, and what it really consumed is charged when it ends.
 //! Invariants: what is charged is charged whatever the limit says; what was overspent is remembered; time that runs
 //! backwards (between workers) never begins a window anew.
 //! Must not know: what an amount measures, where accounts are kept.
 #![deny(clippy::arithmetic_side_effects)]
 
+use super::balance::{Balance, Reserved, part};
+use super::holds::{HoldId, Holds};
+use super::steps::Steps;
 use super::window::Window;
 use crate::config::raw::Debt;
 use crate::ledger::Record;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A worker that neither reserves, settles nor renews for this long is taken for dead: what it held is free again.
-/// Longer than providers take for any single piece of an answer.
-pub(super) const HOLD_MS: u64 = 15 * 60 * 1_000;
-/// What was held so recently may be let go at once, by a worker that has not asked all limits yet.
-const FRESH_MS: u64 = 20;
 /// How long an account outlives its last window, for clocks that differ.
 const GRACE_MS: u64 = 60 * 60 * 1_000;
 /// No debt is remembered longer than this.
 const DEBT_MS: u64 = 400 * 24 * 60 * 60 * 1_000;
 /// How long a call that is let through after a cool-down may take until another one is.
 const PROBE_MS: u64 = 60 * 1_000;
-/// Different steps that are remembered: a loop of more is none that repeats.
-const STEPS_MAX: usize = 4;
-/// Most workers that hold something at the same time.
-const HOLDS_MAX: usize = 256;
 /// Most thresholds of a limit: as many as there are bits for those that were told.
 pub const THRESHOLDS_MAX: usize = 16;
 
@@ -55,7 +47,7 @@ pub struct Account {
     /// When the window of `spent` began; with [`Window::Steady`], up to when it has flowed back.
     since_ms: u64,
     spent: i128,
-    holds: Vec<Hold>,
+    holds: Holds,
     /// One bit for each threshold that spending is beyond of and that was told.
     told: u16,
     granted: i128,
@@ -64,80 +56,12 @@ pub struct Account {
     cools_until_ms: u64,
     /// The one call that was let through is waited for until then.
     probes_until_ms: u64,
-    /// The last different steps, the latest first, each with how often it was made.
-    steps: Vec<(u64, u32)>,
-}
-
-/// What one worker holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Hold {
-    worker: u64,
-    /// When the worker began to hold something here; tells this hold from an expired one.
-    since_ms: u64,
-    touched_ms: u64,
-    amount: i128,
-}
-
-/// Names a hold: the worker, and when it began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HoldId {
-    /// The worker.
-    pub worker: u64,
-    since_ms: u64,
-}
-
-/// How an account stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Balance {
-    /// Charged in this window.
-    pub spent: i128,
-    /// Held for calls that run.
-    pub held: i128,
-    /// The most that is allowed now, grants included.
-    pub allowed: i128,
-    /// When what was spent comes back: the next window, or when a bucket is full again; `None` where it never does.
-    pub resets: Option<Timestamp>,
-    /// When all of it will be spent at the rate of this window so far, where that is before it ends.
-    pub exhausted: Option<Timestamp>,
-    /// Until when calls are refused because all was spent.
-    pub cools_until: Option<Timestamp>,
-    /// What was granted for a time, and until when.
-    pub granted: Option<(i128, Timestamp)>,
-}
-
-/// What became of a request to hold an amount.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reserved {
-    /// It is held, as a part of this hold.
-    Held(HoldId, Balance),
-    /// It does not fit.
-    Refused {
-        /// The account as it is.
-        balance: Balance,
-        /// Whether it would fit without what was held just now, and may be let go again.
-        is_contended: bool,
-        /// When it would fit, as far as time alone brings it.
-        fits: Option<Timestamp>,
-    },
+    steps: Steps,
 }
 
 impl Record for Account {
     const KIND: &'static str = "account";
     const VERSION: u8 = 1;
-}
-
-impl Balance {
-    /// What is left.
-    #[must_use]
-    pub fn remaining(&self) -> i128 {
-        self.allowed.saturating_sub(self.used()).max(0)
-    }
-
-    /// What is charged and held.
-    #[must_use]
-    pub fn used(&self) -> i128 {
-        self.spent.saturating_add(self.held)
-    }
 }
 
 impl Account {
@@ -160,13 +84,11 @@ impl Account {
         }
         let beyond = bound.map_or(0, |bound| balance.used().saturating_add(amount).saturating_sub(bound));
         if beyond > 0 {
-            let is_fresh = |hold: &&Hold| now.millis().saturating_sub(hold.touched_ms) < FRESH_MS;
-            let others = self.holds.iter().filter(|hold| hold.worker != worker).filter(is_fresh);
-            let fresh = others.fold(0_i128, |sum, hold| sum.saturating_add(hold.amount));
+            let is_contended = self.holds.fresh(worker, now) >= beyond;
             let fits = self.fits(terms, beyond, amount, now);
-            return Some(Reserved::Refused { balance, is_contended: fresh >= beyond, fits });
+            return Some(Reserved::Refused { balance, is_contended, fits });
         }
-        let id = self.hold(worker, amount, now)?;
+        let id = self.holds.add(worker, amount, now)?;
         if self.cools_until_ms > 0 {
             self.probes_until_ms = now.millis().saturating_add(PROBE_MS);
         }
@@ -177,33 +99,25 @@ impl Account {
     /// that part of what is allowed.
     pub fn repeat(&mut self, terms: &Terms, mark: u64, deny_percent: Option<u32>, now: Timestamp) -> Reserved {
         self.roll(terms, now);
-        let known = self.steps.iter().position(|(known, _)| *known == mark);
-        let made = known.and_then(|at| self.steps.get(at)).map_or(0, |(_, times)| *times);
+        let made = self.steps.times(mark);
         let times = made.saturating_add(1);
         let balance = |times: u32| Balance { spent: times.into(), ..self.balance(terms, now) };
         if deny_percent.is_some_and(|percent| i128::from(times) > part(terms.allowed, percent)) {
             return Reserved::Refused { balance: balance(made), is_contended: false, fits: None };
         }
         let balance = balance(times);
-        known.into_iter().for_each(|at| _ = self.steps.remove(at));
-        self.steps.insert(0, (mark, times));
-        self.steps.truncate(STEPS_MAX);
+        self.steps.put(mark, times);
         Reserved::Held(HoldId { worker: 0, since_ms: now.millis() }, balance)
     }
 
     /// A step that was counted was not made.
     pub fn forget(&mut self, mark: u64) {
-        if let Some((_, times)) = self.steps.iter_mut().find(|(known, _)| *known == mark) {
-            *times = times.saturating_sub(1);
-        }
+        self.steps.forget(mark);
     }
 
     /// Lets go of an amount that was held: the call is not forwarded.
     pub fn release(&mut self, hold: HoldId, amount: i128) {
-        if let Some(own) = self.holds.iter_mut().find(|own| own.id() == hold) {
-            own.amount = own.amount.saturating_sub(amount).max(0);
-        }
-        self.holds.retain(|hold| hold.amount > 0);
+        self.holds.release(hold, amount);
         self.probes_until_ms = 0;
     }
 
@@ -219,7 +133,7 @@ impl Account {
         self.roll(terms, now);
         if let Some((hold, amount)) = hold {
             self.release(hold, amount);
-            self.touch(hold.worker, now);
+            self.holds.touch(hold.worker, now);
         }
         self.spent = self.spent.saturating_add(actual);
         let mut crossed = Vec::new();
@@ -242,11 +156,11 @@ impl Account {
     /// A call still runs: what is held for it does not expire yet. Gives the hold it belongs to from now on.
     pub fn renew(&mut self, terms: &Terms, hold: HoldId, amount: i128, now: Timestamp) -> Option<HoldId> {
         self.roll(terms, now);
-        if self.holds.iter().any(|own| own.id() == hold) {
-            self.touch(hold.worker, now);
+        if self.holds.has(hold) {
+            self.holds.touch(hold.worker, now);
             return Some(hold);
         }
-        self.hold(hold.worker, amount, now)
+        self.holds.add(hold.worker, amount, now)
     }
 
     /// Allows more until then, in the place of what was granted before.
@@ -278,13 +192,12 @@ impl Account {
             Window::Idle { after_ms } => now.plus_millis(after_ms),
             Window::InFlight => now,
         };
-        let held = self.holds.iter().map(|hold| hold.touched_ms.saturating_add(HOLD_MS)).max().unwrap_or(0);
         let granted = if self.granted == 0 { 0 } else { self.granted_until_ms };
         let cooled = self.cools_until_ms.max(self.probes_until_ms);
         // What is put for no time at all would be lost before it is read.
         let least = now.plus_millis(1_000);
         spent
-            .max(Timestamp::from_millis(held))
+            .max(Timestamp::from_millis(self.holds.expires_ms()))
             .max(Timestamp::from_millis(granted))
             .max(Timestamp::from_millis(cooled))
             .max(least)
@@ -292,7 +205,7 @@ impl Account {
 
     /// Brings the account up to now: windows that began, amounts that flowed back, holds and grants that expired.
     fn roll(&mut self, terms: &Terms, now: Timestamp) {
-        self.holds.retain(|hold| hold.touched_ms.saturating_add(HOLD_MS) > now.millis());
+        self.holds.expire(now);
         match terms.window {
             Window::Fixed(..) => self.begin_window(terms, now),
             Window::Steady(span) => self.flow_back(terms, span.millis(), now),
@@ -372,7 +285,7 @@ impl Account {
             Window::Steady(_) => Some(self.full(terms, now)),
             window => window.end(now),
         };
-        let held = self.holds.iter().fold(0_i128, |sum, hold| sum.saturating_add(hold.amount));
+        let held = self.holds.sum();
         let (exhausted, cools_until) = (self.exhausted(terms, allowed, now), self.cools_until(now));
         let until = Timestamp::from_millis(self.granted_until_ms);
         let granted = (self.granted != 0).then_some((self.granted, until));
@@ -397,45 +310,12 @@ impl Account {
         let until = if self.cools_until_ms == 0 { 0 } else { self.cools_until_ms.max(self.probes_until_ms) };
         (until > now.millis()).then(|| Timestamp::from_millis(until))
     }
-
-    fn hold(&mut self, worker: u64, amount: i128, now: Timestamp) -> Option<HoldId> {
-        if let Some(own) = self.holds.iter_mut().find(|own| own.worker == worker) {
-            own.amount = own.amount.saturating_add(amount);
-            own.touched_ms = own.touched_ms.max(now.millis());
-            return Some(own.id());
-        }
-        let hold = Hold { worker, since_ms: now.millis(), touched_ms: now.millis(), amount };
-        if amount > 0 {
-            if self.holds.len() >= HOLDS_MAX {
-                return None;
-            }
-            self.holds.push(hold);
-        }
-        Some(hold.id())
-    }
-
-    fn touch(&mut self, worker: u64, now: Timestamp) {
-        if let Some(own) = self.holds.iter_mut().find(|own| own.worker == worker) {
-            own.touched_ms = own.touched_ms.max(now.millis());
-        }
-    }
-}
-
-/// So many per cent of an amount.
-pub(super) fn part(amount: i128, percent: u32) -> i128 {
-    let hundredths = amount.checked_mul(i128::from(percent)).and_then(|product| product.checked_div(100));
-    hundredths.unwrap_or(amount)
-}
-
-impl Hold {
-    const fn id(&self) -> HoldId {
-        HoldId { worker: self.worker, since_ms: self.since_ms }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limit::holds::{FRESH_MS, HOLD_MS};
     use crate::limit::{Span, Zone};
 
     const NOW: Timestamp = Timestamp::from_seconds(1_790_000_040);

@@ -13,7 +13,9 @@
 //! Must not know: how records are kept, what a refusal looks like.
 #![deny(clippy::arithmetic_side_effects)]
 
-use super::account::{Account, Balance, HOLD_MS, HoldId, Reserved, Terms, part};
+use super::account::{Account, Terms};
+use super::balance::{Balance, Reserved, part};
+use super::holds::{HOLD_MS, HoldId};
 use super::{Finding, Gauges, Limit, Standing};
 use crate::config::raw::{Action, FailureMode, Unbounded};
 use crate::event::Event;

@@ -13,13 +13,18 @@
 
 mod account;
 mod amount;
+mod balance;
 mod claim;
+mod holds;
 mod learned;
+mod steps;
 mod window;
 
-pub use account::{Account, Balance, HoldId, Reserved, THRESHOLDS_MAX, Terms};
+pub use account::{Account, THRESHOLDS_MAX, Terms};
 pub use amount::{Consumption, Estimate, Gauge, WEIGHT_ONE, thousandths};
+pub use balance::{Balance, Reserved};
 pub use claim::{Change, Claim, Claims, Done, Refusal};
+pub use holds::HoldId;
 pub use learned::Outputs;
 pub use window::{Span, Window, Zone};
 
@@ -284,7 +289,7 @@ impl Limit {
             .thresholds
             .iter()
             .rev()
-            .find(|threshold| amount.is_some_and(|amount| amount > account::part(self.allowed, threshold.percent)));
+            .find(|threshold| amount.is_some_and(|amount| amount > balance::part(self.allowed, threshold.percent)));
         let (standing, action) = match (amount, beyond) {
             (None, _) if self.unbounded == Unbounded::Allow => (Standing::Unbounded, Action::Observe),
             (None, _) => (Standing::Unbounded, self.action()),
