@@ -134,9 +134,19 @@ impl Host {
         matches!(self, Self::Envoy)
     }
 
-    /// Whether bodies can be changed here: APISIX cannot, and Kong's answers were never seen changed.
-    pub(crate) const fn can_rewrite(self) -> bool {
+    /// Whether requests can be changed here: APISIX cannot.
+    pub(crate) const fn can_change_requests(self) -> bool {
+        matches!(self, Self::Envoy | Self::Kong)
+    }
+
+    /// Whether answers can be changed here: Kong's were never seen changed.
+    pub(crate) const fn can_change_answers(self) -> bool {
         matches!(self, Self::Envoy)
+    }
+
+    /// Whether the length of a request is corrected where its body was changed. Envoy has sent the headers by then.
+    pub(crate) const fn corrects_length(self) -> bool {
+        matches!(self, Self::Kong | Self::Apisix)
     }
 
     /// Whether workers can share state here. Kong kills a request that tries without a configured zone

@@ -63,20 +63,23 @@ impl Http {
         if root.is_misconfigured {
             return self.deny(root, &misconfigured(self.call.as_ref()));
         }
-        let may_rewrite =
-            host.can_rewrite() && self.call.as_ref().is_some_and(|call| root.meter.may_ask_for_usage(call));
-        if let Some(codings) = root.meter.accept_encoding(&headers, may_rewrite) {
+        let may_change = self.call.as_ref().is_some_and(|call| root.meter.may_change(call));
+        let may_withhold = self.call.as_ref().is_some_and(|call| root.meter.may_ask_for_usage(call));
+        if let Some(codings) = root.meter.accept_encoding(&headers, may_withhold && host.can_change_answers()) {
             let replaced = abi::replace_header(Headers::Request, "accept-encoding", &codings);
             root.metrics.note("replace_header_map_value", replaced);
         }
         if end_of_stream && host.reports_missing_body() {
             return self.admit(root, Body::Whole(&[]));
         }
-        if let Some(call) = self.call.as_mut().filter(|_| may_rewrite) {
-            // The body may grow. Its length cannot be corrected once headers have gone on, so they go without.
-            let removed = abi::remove_header(Headers::Request, "content-length");
+        if let Some(call) = self.call.as_mut().filter(|_| may_change) {
+            // Where a body's length cannot be corrected once headers have gone on, they go without.
+            let removed = match host.corrects_length() {
+                true => Ok(()),
+                false => abi::remove_header(Headers::Request, "content-length"),
+            };
             if root.metrics.note("remove_header_map_value", removed).is_some() {
-                call.allow_rewrite();
+                call.allow_changes(host.can_change_requests(), host.can_change_answers());
             }
         }
         root.metrics.note("set_property", host.ask_for_request_body());
@@ -122,8 +125,9 @@ impl Http {
                 call.stop_withholding();
             }
         }
-        if let Some(warning) = call.warning() {
-            let set = abi::replace_header(Headers::Response, header::WARNING, &warning);
+        let told = [(header::WARNING, call.warning()), (header::CHANGED, call.changed())];
+        for (name, value) in told.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+            let set = abi::replace_header(Headers::Response, name, value);
             root.metrics.note("replace_header_map_value", set);
         }
         root.metrics.note("set_property", host.ask_for_response_body());
@@ -214,14 +218,14 @@ impl Http {
                 _ => forward,
             },
         };
-        if let Verdict::Rewrite(body) = &verdict {
-            let replaced = abi::replace_buffer(Buffer::RequestBody, body);
-            if root.metrics.note("set_buffer_bytes", replaced).is_none() {
-                call.stop_withholding();
-            }
-        }
         match verdict {
-            Verdict::Forward | Verdict::Rewrite(_) => {
+            Verdict::Forward => {
+                if let Some(changed) = body.whole().and_then(|body| root.meter.change(call, body)) {
+                    let replaced = abi::replace_buffer(Buffer::RequestBody, &changed);
+                    if root.metrics.note("set_buffer_bytes", replaced).is_none() {
+                        call.keep_request();
+                    }
+                }
                 show(root, &mut self.published, call);
                 Action::Continue
             }

@@ -5,7 +5,7 @@ use tollgate_core::names::header;
 use tollgate_host::gateway::{Ending, Gateway, Outcome, Profile, RequestHead, ResponseHead, Settings};
 use tollgate_host::replay;
 
-use super::support::{event, start};
+use super::support::{answer_chat, event, start};
 
 fn gateway(profile: Profile, limit: &str) -> Gateway {
     let sharing = if profile == Profile::Kong { r#""shared_data": "on","# } else { "" };
@@ -24,16 +24,7 @@ fn call(gateway: &Gateway, number: usize, task: &str, body: &Value, (status, out
     let workers = usize::from(gateway.find_worker(1).is_ok()) + 1;
     let stream = gateway.worker(number % workers).open(head);
     stream.request_body(body.to_string(), true);
-    if stream.outcome().local_reply.is_some() {
-        return stream.finish();
-    }
-    let answer = json!({
-        "model": "m", "choices": [{"message": {"content": "x"}, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 8, "completion_tokens": output}
-    })
-    .to_string();
-    stream.respond(ResponseHead::json(status, answer.len())).response_body(answer, true);
-    stream.finish()
+    answer_chat(stream, status, output)
 }
 
 /// What an agent sends behind a tool call: its history, which grows with every step.

@@ -13,7 +13,7 @@ use super::support::{ask, gateway, metric, one, pass, start};
 /// A row of the table, and how to see what it says.
 type Row = (&'static str, fn(Profile) -> bool);
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 10] = [
     ("the whole event in the access log", publishes_the_event),
     ("how a call that breaks off ended, in the access log", publishes_a_break),
     ("the whole event as a log line", logs_long_events_whole),
@@ -23,6 +23,7 @@ const ROWS: [Row; 9] = [
     ("budgets shared by the workers of a gateway", shares_budgets),
     ("export to an OpenTelemetry collector", exports),
     ("usage of OpenAI's streams where the client does not ask for it", asks_for_usage),
+    ("limits that cap a call's output", caps_output),
 ];
 
 fn publishes_the_event(profile: Profile) -> bool {
@@ -98,6 +99,12 @@ fn asks_for_usage(profile: Profile) -> bool {
     stream.respond(exchange.response_head()).response_body(&exchange.response, true);
     let upstream = stream.finish().upstream.expect("the call reached upstream");
     String::from_utf8_lossy(&upstream.body).contains("include_usage")
+}
+
+fn caps_output(profile: Profile) -> bool {
+    let limit = r#"{"id": "short", "measure": "output_tokens", "limit": 20, "action": "cap_output"}"#;
+    let outcome = pass(&gateway(profile, &format!(r#"{{"limits": [{limit}]}}"#)), one(Dialect::Anthropic, false), 1000);
+    outcome.upstream.is_some_and(|upstream| String::from_utf8_lossy(&upstream.body).contains("\"max_tokens\":20"))
 }
 
 /// The table's rows: what, one cell per gateway in the order of the profiles, and why.

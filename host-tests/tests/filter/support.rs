@@ -106,6 +106,20 @@ pub fn start(settings: Settings) -> Gateway {
     Gateway::start(filter(), settings).unwrap()
 }
 
+/// Answers a chat's call, unless it was refused, with so many tokens of output.
+pub fn answer_chat(stream: Stream, status: u32, output: u64) -> Outcome {
+    if stream.outcome().local_reply.is_some() {
+        return stream.finish();
+    }
+    let answer = serde_json::json!({
+        "model": "m", "choices": [{"message": {"content": "x"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 8, "completion_tokens": output}
+    })
+    .to_string();
+    stream.respond(ResponseHead::json(status, answer.len())).response_body(answer, true);
+    stream.finish()
+}
+
 /// A call up to where the response is due.
 pub fn ask(gateway: &Gateway, exchange: &Exchange) -> Stream {
     let stream = gateway.worker(0).open(exchange.request_head());

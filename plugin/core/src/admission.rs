@@ -8,6 +8,7 @@ use crate::call::{Call, Denial, Verdict};
 use crate::config::raw::{Measure, Reserve};
 use crate::cut::Cut;
 use crate::dialect::Request;
+use crate::estimate::Bound;
 use crate::event::Event;
 use crate::limit::{Change, Claims, Done, Estimate, Limit, Subject};
 use crate::meter::Meter;
@@ -26,12 +27,15 @@ impl Meter {
             return Verdict::Forward;
         }
         let is_bounded = limits.iter().any(|limit| limit.reserve == Reserve::UpperBound);
-        let estimate = self.estimate(call, is_bounded.then_some(request));
+        call.bound = is_bounded.then(|| Bound::of(request));
+        let estimate = self.estimate(call, call.asked.max_output_tokens);
         if limits.iter().any(|limit| limit.gauge.measure == Measure::Repeats) {
             call.mark = step::mark(call.route.dialect, request);
         }
         let subject = subject(call);
-        let judge = |limit: &Limit| limit.judge(&subject, &estimate);
+        let with_output = |output| self.estimate(call, Some(output));
+        let capping = Self::capping(call, &with_output);
+        let judge = |limit: &Limit| limit.judge(&subject, &estimate, capping.as_ref());
         let (mut findings, mut denial) = (Vec::new(), None);
         for (limit, found) in limits.iter().filter_map(|limit| Some((limit, judge(limit)?))) {
             if found.denies() && denial.is_none() {
@@ -41,7 +45,13 @@ impl Meter {
         }
         let cuts = Cut::of(&subject, limits);
         (call.findings, call.cuts) = (findings, cuts);
-        denial.map_or_else(|| self.claim(call, Some(&estimate)), Verdict::Deny)
+        match denial {
+            Some(denial) => {
+                self.cap_output(call);
+                Verdict::Deny(denial)
+            }
+            None => self.claim(call, Some(&estimate)),
+        }
     }
 
     /// The refusal of a call that has no price, or whose model cannot be read, where such calls are not wanted.
@@ -58,10 +68,13 @@ impl Meter {
     pub(crate) fn claim(&self, call: &mut Call, estimate: Option<&Estimate>) -> Verdict {
         let limits = &self.config.limits;
         let subject = subject(call);
-        let usual = || self.estimate(call, None);
+        let usual = || self.estimate(call, call.asked.max_output_tokens);
         let amounts = estimate.copied().unwrap_or_else(usual);
-        let claims = limits.iter().enumerate().filter_map(|(index, limit)| limit.claim(index, &subject, &amounts));
-        call.claims = Claims::new(claims.collect(), limits, estimate.is_some(), call.opened);
+        let with_output = |output| self.estimate(call, Some(output));
+        let capping = Self::capping(call, &with_output);
+        let claim = |(index, limit): (usize, &Limit)| limit.claim(index, &subject, &amounts, capping.as_ref());
+        let claims = limits.iter().enumerate().filter_map(claim).collect();
+        call.claims = Claims::new(claims, limits, estimate.is_some(), call.opened);
         Verdict::Forward
     }
 
@@ -81,7 +94,10 @@ impl Meter {
     #[must_use]
     pub fn admitted(&self, call: &mut Call, now: Timestamp) -> Verdict {
         let limits = &self.config.limits;
-        call.findings.extend(call.claims.findings(limits).map(|(_, finding)| finding));
+        let with_output = |output| self.estimate(call, Some(output));
+        let found = call.claims.findings(limits, Self::capping(call, &with_output).as_ref());
+        call.findings.extend(found);
+        self.cap_output(call);
         let refused = call.claims.refusal().and_then(|refusal| Some((limits.get(refusal.index)?, refusal)));
         refused.map_or(Verdict::Forward, |(limit, refusal)| {
             Verdict::Deny(refusal::of_budget(call.route.dialect, limit, refusal, now))

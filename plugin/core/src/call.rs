@@ -4,8 +4,10 @@
 //! Must not know: gateways; the stages, which [`Meter`](crate::meter::Meter) wires together.
 
 use crate::attribution::{Attribution, bounded};
+use crate::change::{Changes, Fixed};
 use crate::cut::Cut;
 use crate::dialect::{Request, RequestError, ResponseReader, Route, UsagePart};
+use crate::estimate::Bound;
 use crate::frame::Wellformedness;
 use crate::frame::inflate::{Codings, Inflate, UnknownCoding};
 use crate::frame::reduce::{Cuts, Reduced};
@@ -44,7 +46,16 @@ pub struct Call {
     pub(crate) unmetered: Option<Unmetered>,
     /// Why it was refused for having no price.
     pub(crate) unpriced: Option<Unpriced>,
-    pub(crate) may_rewrite: bool,
+    /// It carries a signature of its own bytes.
+    pub(crate) is_signed: bool,
+    pub(crate) may_change_request: bool,
+    pub(crate) may_change_answer: bool,
+    /// Why its request cannot be changed.
+    pub(crate) fixed: Option<Fixed>,
+    /// What is changed in its request.
+    pub(crate) changes: Changes,
+    /// How its searches are bounded, where its upper bound matters.
+    pub(crate) bound: Option<Bound>,
     /// Takes out of the answer what only we asked for.
     pub(crate) withhold: Option<Withhold>,
 }
@@ -60,6 +71,10 @@ pub(crate) struct Asked {
     pub(crate) search_context_size: Option<String>,
     /// The most output tokens, all choices together.
     pub(crate) max_output_tokens: Option<u64>,
+    /// The smallest maximum that each choice may have.
+    pub(crate) least_output_tokens: u64,
+    /// How many answers.
+    pub(crate) choices: u64,
 }
 
 /// A request body, as far as the gateway lets it be read.
@@ -115,8 +130,6 @@ pub enum Unmetered {
 pub enum Verdict {
     /// Send it on.
     Forward,
-    /// Send it on with this body instead.
-    Rewrite(Vec<u8>),
     /// Answer it here.
     Deny(Denial),
 }
@@ -180,7 +193,12 @@ impl Call {
             usage: None,
             unmetered: None,
             unpriced: None,
-            may_rewrite: false,
+            is_signed: false,
+            may_change_request: false,
+            may_change_answer: false,
+            fixed: None,
+            changes: Changes::default(),
+            bound: None,
             withhold: None,
         }
     }
@@ -190,9 +208,15 @@ impl Call {
         self.unmetered = Some(Unmetered::ResponseUnreadable);
     }
 
-    /// The gateway can change this call's bodies.
-    pub const fn allow_rewrite(&mut self) {
-        self.may_rewrite = true;
+    /// The gateway can change this call's request, and its answer.
+    pub const fn allow_changes(&mut self, request: bool, answer: bool) {
+        (self.may_change_request, self.may_change_answer) = (request, answer);
+    }
+
+    /// What was changed in the request, as a header's value.
+    #[must_use]
+    pub fn changed(&self) -> Option<String> {
+        self.changes.told()
     }
 
     /// Whether the answer loses a chunk on its way to the client, so that its length is not what the provider says.
@@ -278,6 +302,15 @@ impl Call {
 }
 
 impl<'a> Body<'a> {
+    /// All of its bytes, where they are there as they are.
+    #[must_use]
+    pub const fn whole(&self) -> Option<&'a [u8]> {
+        match self {
+            Self::Whole(bytes) => Some(bytes),
+            Self::Reduced(_) | Self::TooLarge(_) | Self::Unreadable(_) => None,
+        }
+    }
+
     /// What was left out of it.
     pub(crate) fn cuts(&self) -> Cuts<'a> {
         match self {
@@ -289,7 +322,7 @@ impl<'a> Body<'a> {
 
 impl Asked {
     pub(crate) fn of(request: &Request<'_>) -> Self {
-        let choices = request.choices.unwrap_or(1);
+        let choices = request.choices.unwrap_or(1).max(1);
         Self {
             model: request.model.as_deref().map(bounded),
             stream: request.stream,
@@ -297,6 +330,8 @@ impl Asked {
             service_tier: request.service_tier.as_deref().map(bounded),
             search_context_size: request.search_context_size.as_deref().map(bounded),
             max_output_tokens: request.max_output_tokens.map(|tokens| tokens.saturating_mul(choices)),
+            least_output_tokens: request.least_output_tokens.unwrap_or(0),
+            choices,
         }
     }
 }

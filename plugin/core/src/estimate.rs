@@ -18,12 +18,18 @@ const ESTIMATED_MOST: u64 = 1_350;
 /// Tokens that may come on top of the smallest prompt.
 const MARGIN: u64 = 64;
 
+/// What bounds a call beside its tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bound {
+    /// The most searches that the request lets the provider run and bill; `None` where nothing bounds them.
+    searches: Option<u64>,
+}
+
 impl Meter {
-    /// What a call may consume. The bound, which costs most to find, only where the request to bound is given.
-    pub(crate) fn estimate(&self, call: &Call, bounded: Option<&Request<'_>>) -> Estimate {
+    /// What a call may consume with at most so much output. The bound, which costs most to find, only where it matters.
+    pub(crate) fn estimate(&self, call: &Call, cap: Option<u64>) -> Estimate {
         let model = call.asked.model.as_deref().unwrap_or_default();
         let input = call.prompt.tokens();
-        let cap = call.asked.max_output_tokens;
         let usual = self.outputs.expected(model);
         let expected = cap.map_or(usual, |cap| cap.min(usual));
         Estimate {
@@ -37,7 +43,7 @@ impl Meter {
                 output: cap,
                 cost: cap.and_then(|cap| self.list_cost(call, input, cap)),
             },
-            most: bounded.map(|request| self.most(call, request, cap)).unwrap_or_default(),
+            most: call.bound.map(|bound| self.most(call, bound, cap)).unwrap_or_default(),
         }
     }
 
@@ -50,13 +56,13 @@ impl Meter {
     /// The most a call can consume: what a provider may count beyond the prediction, all the output that is allowed, at
     /// the dearest of the tiers it may be processed in and of the buckets its tokens may fall into. What the request
     /// does not show, and media, whose tokens only the provider knows, have no bound.
-    fn most(&self, call: &Call, request: &Request<'_>, output: Option<u64>) -> Consumption {
+    fn most(&self, call: &Call, bound: Bound, output: Option<u64>) -> Consumption {
         let permille = if call.prompt.exact { COUNTED_MOST } else { ESTIMATED_MOST };
         // What earlier calls taught may be less than this one takes.
         let predicted = call.prompt.tokens().max(call.prompt.untaught);
         let scaled = predicted.saturating_mul(permille).div_ceil(1_000).saturating_add(MARGIN);
         let input = call.prompt.is_whole.then_some(scaled);
-        Consumption { input, output, cost: self.most_cost(call, input, output, most_searches(request)) }
+        Consumption { input, output, cost: self.most_cost(call, input, output, bound.searches) }
     }
 
     fn most_cost(&self, call: &Call, input: Option<u64>, output: Option<u64>, searches: Option<u64>) -> Option<Usd> {
@@ -99,10 +105,12 @@ impl Meter {
     }
 }
 
-/// The most searches that a request lets the provider run and bill; `None` where nothing bounds them.
-fn most_searches(request: &Request<'_>) -> Option<u64> {
-    let tools = request.elements.iter().filter(|element| element.kind == Kind::Tool);
-    tools.map(dialect::searches_of).try_fold(0_u64, |sum, searches| Some(sum.saturating_add(searches?)))
+impl Bound {
+    pub(crate) fn of(request: &Request<'_>) -> Self {
+        let tools = request.elements.iter().filter(|element| element.kind == Kind::Tool);
+        let mut searches = tools.map(dialect::searches_of);
+        Self { searches: searches.try_fold(0_u64, |sum, searches| Some(sum.saturating_add(searches?))) }
+    }
 }
 
 /// `None` where a kind of token has no price.

@@ -8,6 +8,7 @@
 
 use crate::attribution::{Attribution, Dimension};
 use crate::calibration::Observation;
+use crate::change::Changes;
 use crate::ledger::{Charge, Key, TaskAccount};
 use crate::limit::Finding;
 use crate::money::Usd;
@@ -393,6 +394,8 @@ pub struct Event {
     pub tools_called: Vec<String>,
     /// What the limits that apply said.
     pub limits: Vec<Finding>,
+    /// What was changed in the request because of them; `null` where nothing was, nor to be.
+    pub changes: Option<Changes>,
     /// When things happened.
     pub timing: Timing,
 }

@@ -14,6 +14,7 @@ pub mod attribution;
 pub mod cache;
 pub mod calibration;
 mod call;
+pub mod change;
 mod codings;
 pub mod config;
 mod counting;

@@ -14,6 +14,7 @@ pub use crate::limit::{Change, Claims, Done};
 
 use crate::calibration::{Learned, Lessons, Observation, Subject};
 use crate::call::Asked;
+use crate::change;
 use crate::config::Config;
 use crate::config::raw::FailureMode;
 use crate::counting::Remembered;
@@ -69,7 +70,8 @@ impl Meter {
         let codings = Codings::of(head.headers.all("content-encoding"));
         let traceparent = head.headers.get("traceparent").filter(|header| header.len() <= TRACEPARENT_MAX);
         let traceparent = traceparent.map(str::to_owned);
-        Some(Call { traceparent, ..Call::new(id, now, route, attribution, codings) })
+        let is_signed = change::is_signed(head);
+        Some(Call { traceparent, is_signed, ..Call::new(id, now, route, attribution, codings) })
     }
 
     /// The request body is there: counts the prompt and asks every limit on single calls. Budgets are asked next, through
@@ -87,10 +89,8 @@ impl Meter {
         let metadata = request.metadata.map(Raw::get);
         self.config.sources.add_body(&mut call.attribution, request.end_user.as_deref(), metadata);
         call.prompt = self.count(call.route.dialect, &request, body.cuts());
-        match (self.limit(call, &request), body) {
-            (Verdict::Forward, Body::Whole(bytes)) if self.must_ask_for_usage(call) => self.ask_for_usage(call, bytes),
-            (verdict, _) => verdict,
-        }
+        call.fixed = Self::fixed(call, body);
+        self.limit(call, &request)
     }
 
     /// The response's head arrives.

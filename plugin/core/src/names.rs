@@ -248,6 +248,8 @@ pub mod header {
     pub const LIMIT: &str = "x-tollgate-limit";
     /// Limits that the call is beyond without being refused.
     pub const WARNING: &str = "x-tollgate-warning";
+    /// What was changed in the request because of a limit.
+    pub const CHANGED: &str = "x-tollgate-changed";
     /// Seconds after which the call may be sent again.
     pub const RETRY_AFTER: &str = "retry-after";
 }

@@ -175,6 +175,7 @@ impl Settlement {
             task: None,
             tools_called: answer.tools_called.clone(),
             limits: call.findings.clone(),
+            changes: (!call.changes.is_empty()).then(|| call.changes.clone()),
             timing: Timing {
                 ttft_ms: call.first_byte.map(|first| first.millis_since(call.opened)),
                 duration_ms: now.millis_since(call.opened),

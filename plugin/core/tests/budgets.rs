@@ -19,6 +19,7 @@ const CONFIG: &str = r#"{
         {"id": "hour", "measure": "tokens", "per": "hour", "key": ["api_key"], "limit": 2000, "reserve": "upper_bound"},
         {"id": "day", "measure": "cost_usd", "per": "day", "key": ["api_key", "model"], "limit": "0.03", "reserve": "upper_bound"},
         {"id": "bucket", "measure": "requests", "per": "minute", "refill": "steadily", "limit": 20, "burst": 12},
+        {"id": "capped", "measure": "output_tokens", "per": "minute", "limit": 1500, "reserve": "upper_bound", "action": "cap_output"},
         {"id": "in-flight", "measure": "concurrency", "key": ["api_key"], "limit": 4}
     ]
 }"#;
@@ -110,6 +111,7 @@ impl World {
         };
         let meter = &mut self.meters[worker];
         let mut call = meter.open(&head, "id".to_owned(), self.now).unwrap();
+        call.allow_changes(true, true);
         let body = format!(r#"{{"model":"m","max_tokens":{cap},"messages":[{{"role":"user","content":"hello"}}]}}"#);
         assert_eq!(meter.admit(&mut call, Body::Whole(body.as_bytes())), Verdict::Forward);
         self.arriving.push(Running { worker, call, cap, held: Vec::new() });
@@ -126,10 +128,13 @@ impl World {
         let mut running = self.arriving.swap_remove(which);
         let meter = &mut self.meters[running.worker];
         let verdict = meter.admitted(&mut running.call, self.now);
-        let event = meter.so_far(&running.call, self.now);
+        let mut event = meter.so_far(&running.call, self.now);
         match verdict {
-            Verdict::Deny(_) => self.check_refusal(&event),
+            Verdict::Deny(_) => self.check_refusal(&mut event),
             _ => {
+                let left = event.changes.as_ref().and_then(|changes| Some(changes.max_output_tokens.as_ref()?.to));
+                assert!(left.is_none_or(|left| left < running.cap), "output is only ever lowered");
+                running.cap = left.unwrap_or(running.cap);
                 running.held = findings(&event, "amount", &self.meters[0].config().limits);
                 self.running.push(running);
             }
@@ -202,7 +207,13 @@ impl World {
     }
 
     /// Nothing is refused while there is room for what is charged, held and asked for.
-    fn check_refusal(&self, event: &Event) {
+    fn check_refusal(&self, event: &mut Event) {
+        // Whose output can be capped makes do with sixteen tokens.
+        for found in event.limits.iter_mut().filter(|found| found.id == "capped") {
+            let amount: u64 = found.amount.as_ref().unwrap().parse().unwrap();
+            found.amount = Some(amount.min(16).to_string());
+        }
+
         let refusing: Vec<_> = event.limits.iter().filter(|finding| finding.denies()).collect();
         assert_eq!(refusing.len(), 1, "{refusing:#?}");
         let [spent, held, amount, limit] = ["spent", "held", "amount", "limit"].map(|field| {

@@ -133,7 +133,7 @@ fn no_limit_is_escaped_by_compressing_a_request() {
     for (header, name, encode) in ENCODINGS {
         let status = |body: &str| match asked(limits, &[("Content-Encoding", header)], &encode(body.as_bytes())).2 {
             Verdict::Deny(Denial { status, .. }) => status,
-            Verdict::Forward | Verdict::Rewrite(_) => 0,
+            Verdict::Forward => 0,
         };
         assert_eq!((status(REQUEST), status(&long)), (0, 429), "{name}");
     }
@@ -179,8 +179,9 @@ fn a_compressed_request_is_forwarded_as_it_is_where_a_plain_one_would_be_changed
         let head = RequestHead { method: "POST", path: "/v1/chat/completions", host: "api.openai.com", headers };
         let mut call = meter.open(&head, String::new(), Timestamp::default()).unwrap();
         let may = meter.may_ask_for_usage(&call);
-        call.allow_rewrite();
-        (may, meter.admit(&mut call, Body::Whole(body)) != Verdict::Forward)
+        call.allow_changes(true, true);
+        assert_eq!(meter.admit(&mut call, Body::Whole(body)), Verdict::Forward);
+        (may, meter.change(&mut call, body).is_some())
     };
     assert_eq!(asked_for_usage(&[], stream.as_bytes()), (true, true));
     assert_eq!(asked_for_usage(&[("content-encoding", "gzip")], &gzip(stream.as_bytes())), (false, false));

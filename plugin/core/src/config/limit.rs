@@ -7,12 +7,14 @@ use super::{Compiler, ConfigError};
 use crate::attribution::{Dimension, Source, Sources};
 use crate::dialect::Dialect;
 use crate::limit::{
-    Budget, Gauge, Limit, Matching, Pattern, Span, THRESHOLDS_MAX, Terms, Threshold, WEIGHT_ONE, Window, Zone,
-    thousandths,
+    Budget, Gauge, Limit, Matching, OUTPUT_LEAST, Pattern, Span, THRESHOLDS_MAX, Terms, Threshold, WEIGHT_ONE, Window,
+    Zone, thousandths,
 };
 use crate::usage::{Bucket, PerBucket};
 use std::collections::BTreeSet;
 
+/// What output counts towards.
+const PUT_OUT: [Measure; 4] = [Measure::OutputTokens, Measure::Tokens, Measure::WeightedTokens, Measure::CostUsd];
 const HOUR_MS: u64 = 60 * 60 * 1_000;
 
 /// Ids go into headers and metrics, which take no other letters.
@@ -82,6 +84,7 @@ impl Compiler {
         let gauge = Gauge { measure: raw.measure, weights: self.weights(item, raw) };
         let matching = self.matching(item, &raw.matching);
         self.can_cut(item, raw);
+        self.can_cap(item, raw);
         let thresholds = self.thresholds(item, raw);
         let window = self.window(item, raw);
         let allowed = self.amount(&format!("{item}.limit"), raw, raw.limit.as_ref());
@@ -125,15 +128,38 @@ impl Compiler {
             thresholds,
             unbounded: raw.unbounded,
             reserve: raw.reserve,
+            max_output_tokens: raw.max_output_tokens,
             status: raw.status,
             budget,
         })
     }
 
+    /// Output is capped by what it counts towards, and before the limit is exceeded.
+    fn can_cap(&mut self, item: &str, raw: &RawLimit) {
+        let at = |threshold: &RawThreshold| (threshold.action == Action::CapOutput).then_some(threshold.at_percent);
+        let thresholds =
+            raw.thresholds.iter().enumerate().filter_map(|(index, threshold)| Some((index, at(threshold)?)));
+        let thresholds: Vec<_> = thresholds.collect();
+        if raw.action != Action::CapOutput && thresholds.is_empty() {
+            return;
+        }
+        if !PUT_OUT.contains(&raw.measure) {
+            let hint = "measure `output_tokens`, `tokens`, `weighted_tokens` or `cost_usd`";
+            self.error(format!("{item}.action"), "`cap_output` limits what output counts towards", hint);
+        }
+        if raw.max_output_tokens < OUTPUT_LEAST {
+            let path = format!("{item}.max_output_tokens");
+            self.error(path, "too little for any answer", format!("give at least {OUTPUT_LEAST}"));
+        }
+        for (index, _) in thresholds.iter().filter(|(_, percent)| *percent > 100) {
+            let path = format!("{item}.thresholds[{index}].at_percent");
+            self.error(path, "nothing is left beyond the limit that output could be capped to", "give less than 100");
+        }
+    }
+
     /// A stream is cut for what it put out, and by a limit on each call by itself.
     fn can_cut(&mut self, item: &str, raw: &RawLimit) {
-        let puts_out = [Measure::OutputTokens, Measure::Tokens, Measure::WeightedTokens, Measure::CostUsd];
-        if raw.action == Action::Cut && (raw.per != Per::Call || !puts_out.contains(&raw.measure)) {
+        if raw.action == Action::Cut && (raw.per != Per::Call || !PUT_OUT.contains(&raw.measure)) {
             let hint = "remove `per` and measure `output_tokens`, `tokens`, `weighted_tokens` or `cost_usd`";
             self.error(format!("{item}.action"), "`cut` ends a single stream for what it puts out", hint);
         }

@@ -46,7 +46,8 @@ fn read_field<'a>(key: &str, value: Raw<'a>, request: &mut Request<'a>) {
         "speed" => request.speed = string(value),
         "service_tier" => request.service_tier = string(value),
         "thinking" => {
-            request.asks_to_think = member(value.get(), "type").and_then(string).is_some_and(|kind| kind == "enabled")
+            request.asks_to_think = member(value.get(), "type").and_then(string).is_some_and(|kind| kind == "enabled");
+            request.least_output_tokens = least_beside_thinking(value);
         }
         "tool_choice" => {
             let choice = member(value.get(), "type").and_then(string);
@@ -54,6 +55,11 @@ fn read_field<'a>(key: &str, value: Raw<'a>, request: &mut Request<'a>) {
         }
         _ => {}
     }
+}
+
+/// The smallest maximum of output tokens beside a budget to think with, which it must exceed.
+pub(super) fn least_beside_thinking(thinking: Raw<'_>) -> Option<u64> {
+    member(thinking.get(), "budget_tokens").and_then(count)?.checked_add(1)
 }
 
 pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {

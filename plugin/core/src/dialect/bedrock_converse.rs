@@ -9,7 +9,7 @@
 
 use super::blocks::{Sections, Style};
 use super::object::{count, items, look, member, members, string};
-use super::{Answer, Request, UsagePart, Wire, medium, note, object, path, text, value};
+use super::{Answer, Request, UsagePart, Wire, anthropic, medium, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
 use crate::frame::raw::{Cursor, Raw};
 use crate::head::ResponseHead;
@@ -64,6 +64,10 @@ pub(super) fn read_tools<'a>(config: &mut Cursor<'a>, sections: &mut Sections<'a
 fn read_field<'a>(key: &str, value: Raw<'a>, request: &mut Request<'a>) {
     match key {
         "inferenceConfig" => request.max_output_tokens = member(value.get(), "maxTokens").and_then(count),
+        "additionalModelRequestFields" => {
+            let thinking = member(value.get(), "thinking").or_else(|| member(value.get(), "reasoning_config"));
+            request.least_output_tokens = thinking.and_then(anthropic::least_beside_thinking);
+        }
         "requestMetadata" => request.metadata = Some(value),
         "serviceTier" => request.service_tier = member(value.get(), "type").and_then(string),
         "performanceConfig" => request.speed = member(value.get(), "latency").and_then(string),

@@ -4,59 +4,18 @@
 //! the request stays as it was written, byte for byte.
 //! Must not know: whether the call may be changed; what is done with the answer.
 
-use super::object::{boolean, members};
-use crate::frame::raw::Raw;
+use super::object::boolean;
+use super::splice;
+
+const ASKED: [&str; 2] = ["stream_options", "include_usage"];
 
 /// The request with the question added; `None` where it already asks, or is no object.
-pub(super) fn ask(json: &str) -> Option<String> {
-    let mut options: Option<Raw<'_>> = None;
-    let mut is_empty = true;
-    let is_object = members(json, |key, value| {
-        is_empty = false;
-        if key == "stream_options" {
-            options = Some(value);
-        }
-    });
-    if !is_object {
-        return None;
+pub(super) fn ask(body: &[u8]) -> Option<Vec<u8>> {
+    let asked = splice::json_of(body).and_then(|json| splice::get(json, &ASKED).last().copied());
+    match asked.and_then(boolean) {
+        Some(true) => None,
+        _ => splice::set(body, &ASKED, "true"),
     }
-    let Some(options) = options else {
-        return insert(json, json, "\"stream_options\":{\"include_usage\":true}", is_empty);
-    };
-    let mut asked: Option<Raw<'_>> = None;
-    let mut is_empty = true;
-    let is_object = members(options.get(), |key, value| {
-        is_empty = false;
-        if key == "include_usage" {
-            asked = Some(value);
-        }
-    });
-    match asked {
-        Some(asked) if boolean(asked) == Some(true) => None,
-        Some(asked) => replace(json, asked.get(), "true"),
-        None if is_object => insert(json, options.get(), "\"include_usage\":true", is_empty),
-        None => replace(json, options.get(), "{\"include_usage\":true}"),
-    }
-}
-
-/// Where a part of a text begins in it.
-fn offset(text: &str, part: &str) -> Option<usize> {
-    (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)
-}
-
-/// Adds a first member to an object that is a part of the text.
-fn insert(text: &str, object: &str, member: &str, is_empty: bool) -> Option<String> {
-    let inside = offset(text, object)?.checked_add(object.find('{')?)?.checked_add(1)?;
-    let (before, after) = text.split_at_checked(inside)?;
-    let comma = if is_empty { "" } else { "," };
-    Some(format!("{before}{member}{comma}{after}"))
-}
-
-/// Puts other text in the place of a part.
-fn replace(text: &str, part: &str, other: &str) -> Option<String> {
-    let (before, rest) = text.split_at_checked(offset(text, part)?)?;
-    let after = rest.get(part.len()..)?;
-    Some(format!("{before}{other}{after}"))
 }
 
 #[cfg(test)]
@@ -64,7 +23,8 @@ mod tests {
     use super::*;
 
     fn check(request: &str, patched: Option<&str>) {
-        assert_eq!(ask(request).as_deref(), patched, "{request}");
+        let asking = ask(request.as_bytes());
+        assert_eq!(asking.as_deref().map(String::from_utf8_lossy).as_deref(), patched, "{request}");
     }
 
     #[test]

@@ -25,11 +25,13 @@ mod openai;
 mod openai_chat;
 mod openai_completions;
 mod openai_responses;
+mod output_maximum;
 mod path;
 mod provider;
 mod reader;
 mod request;
 mod route;
+mod splice;
 mod tool_text;
 
 pub use answer::{Answer, Delivered, ProviderError, UsagePart};
@@ -268,7 +270,7 @@ impl Dialect {
     /// A request that asks for the usage of its stream, otherwise the same byte for byte; `None` where it asks already.
     #[must_use]
     pub fn asking_for_usage(self, body: &[u8]) -> Option<Vec<u8>> {
-        include_usage::ask(std::str::from_utf8(body).ok()?).map(String::into_bytes)
+        include_usage::ask(body)
     }
 
     /// Calls `piece` with everything in an element that consumes tokens.

@@ -74,6 +74,11 @@ pub(super) fn boolean(value: Raw<'_>) -> Option<bool> {
     value.get().parse().ok()
 }
 
+/// Whether the text is one JSON object.
+pub(super) fn is_object(json: &str) -> bool {
+    members(json, |_, _| {})
+}
+
 /// Whether the text is one JSON document and nothing else.
 pub(super) fn is_json(text: &str) -> bool {
     Raw::of(text).is_some()

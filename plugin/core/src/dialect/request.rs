@@ -16,6 +16,8 @@ pub struct Request<'a> {
     pub stream: bool,
     /// The most output tokens the caller allows, per choice.
     pub max_output_tokens: Option<u64>,
+    /// The provider takes no smaller maximum than this: more than what is to be thought.
+    pub least_output_tokens: Option<u64>,
     /// How many answers are asked for (`n`); `None` means one.
     pub choices: Option<u64>,
     /// The end user the body names.

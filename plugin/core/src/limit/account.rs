@@ -41,6 +41,17 @@ pub struct Terms {
     pub thresholds: Vec<i128>,
 }
 
+/// An amount that is to be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// All of it.
+    pub amount: i128,
+    /// The least that will do; `None` where nothing less than all will.
+    pub least: Option<i128>,
+    /// The part of what is allowed that must not be exceeded; `None` where any may.
+    pub deny_percent: Option<u32>,
+}
+
 /// The state of one limit for one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
@@ -65,15 +76,15 @@ impl Record for Account {
 }
 
 impl Account {
-    /// Holds an amount. With `deny_percent`, only where no more than that part of what is allowed is used then.
+    /// Holds an amount. With `deny_percent`, only where no more than that part of what is allowed is used then; where that
+    /// leaves less than the amount, and no less than `least`, holds what is left.
     ///
     /// `None` when there are more workers than an account has room for.
     pub fn reserve(
         &mut self,
         terms: &Terms,
         worker: u64,
-        amount: i128,
-        deny_percent: Option<u32>,
+        Wanted { amount, least, deny_percent }: Wanted,
         now: Timestamp,
     ) -> Option<Reserved> {
         self.roll(terms, now);
@@ -82,17 +93,19 @@ impl Account {
         if let Some(fits) = self.cools_until(now).filter(|_| bound.is_some()) {
             return Some(Reserved::Refused { balance, is_contended: false, fits: Some(fits) });
         }
-        let beyond = bound.map_or(0, |bound| balance.used().saturating_add(amount).saturating_sub(bound));
+        let room = bound.map_or(amount, |bound| bound.saturating_sub(balance.used()));
+        let beyond = least.unwrap_or(amount).min(amount).saturating_sub(room);
         if beyond > 0 {
             let is_contended = self.holds.fresh(worker, now) >= beyond;
             let fits = self.fits(terms, beyond, amount, now);
             return Some(Reserved::Refused { balance, is_contended, fits });
         }
+        let amount = amount.min(room);
         let id = self.holds.add(worker, amount, now)?;
         if self.cools_until_ms > 0 {
             self.probes_until_ms = now.millis().saturating_add(PROBE_MS);
         }
-        Some(Reserved::Held(id, self.balance(terms, now)))
+        Some(Reserved::Held(id, self.balance(terms, now), amount))
     }
 
     /// Counts a step, by a mark that tells steps apart. With `deny_percent`, only where it was then made no more often than
@@ -107,7 +120,7 @@ impl Account {
         }
         let balance = balance(times);
         self.steps.put(mark, times);
-        Reserved::Held(HoldId { worker: 0, since_ms: now.millis() }, balance)
+        Reserved::Held(HoldId { worker: 0, since_ms: now.millis() }, balance, 0)
     }
 
     /// A step that was counted was not made.
@@ -335,9 +348,14 @@ mod tests {
         terms(Window::Fixed(Span::Minute, Zone::default()), allowed)
     }
 
+    /// Nothing less will do.
+    const fn all(amount: i128) -> Wanted {
+        Wanted { amount, least: None, deny_percent: Some(100) }
+    }
+
     fn held(account: &mut Account, terms: &Terms, worker: u64, amount: i128, now: Timestamp) -> Option<HoldId> {
-        match account.reserve(terms, worker, amount, Some(100), now)? {
-            Reserved::Held(id, _) => Some(id),
+        match account.reserve(terms, worker, all(amount), now)? {
+            Reserved::Held(id, ..) => Some(id),
             Reserved::Refused { .. } => None,
         }
     }
@@ -356,6 +374,20 @@ mod tests {
         assert!(held(&mut account, &terms, 2, 40, NOW).is_some(), "a limit allows its own amount");
         account.settle(&terms, Some((first, 60)), 10, NOW);
         assert_eq!(state(&account, &terms, NOW), (10, 40));
+    }
+
+    #[test]
+    fn who_makes_do_with_less_holds_what_is_left_and_no_more() {
+        let (terms, mut account) = (minute(100), Account::default());
+        let mut amount =
+            |amount, least| match account.reserve(&terms, 1, Wanted { least: Some(least), ..all(amount) }, NOW) {
+                Some(Reserved::Held(_, balance, held)) => (held, balance.held),
+                _ => (-1, -1),
+            };
+        assert_eq!(
+            [amount(60, 10), amount(60, 41), amount(60, 40), amount(60, 1)],
+            [(60, 60), (-1, -1), (40, 100), (-1, -1)]
+        );
     }
 
     #[test]
@@ -389,7 +421,7 @@ mod tests {
             account.settle(&terms, None, 0, now);
         }
         assert_eq!(state(&account, &terms, now), (50, 0));
-        let Some(Reserved::Refused { fits, .. }) = account.reserve(&terms, 1, 12, Some(100), now) else {
+        let Some(Reserved::Refused { fits, .. }) = account.reserve(&terms, 1, all(12), now) else {
             panic!("twelve do not fit where ten came back");
         };
         assert_eq!(fits, Some(now.plus_millis(2_000)));
@@ -455,7 +487,7 @@ mod tests {
     fn what_was_held_a_moment_ago_may_be_let_go_again() {
         let (terms, mut account) = (minute(100), Account::default());
         held(&mut account, &terms, 1, 80, NOW);
-        let contended = |account: &mut Account, worker, now| match account.reserve(&terms, worker, 30, Some(100), now) {
+        let contended = |account: &mut Account, worker, now| match account.reserve(&terms, worker, all(30), now) {
             Some(Reserved::Refused { is_contended, .. }) => is_contended,
             other => panic!("{other:?}"),
         };
@@ -493,12 +525,12 @@ mod tests {
     fn a_step_is_counted_as_often_as_it_is_made_of_late_whatever_comes_between() {
         let (terms, mut account) = (terms(Window::Idle { after_ms: 1_000_000 }, 3), Account::default());
         let mut made = |mark| match account.repeat(&terms, mark, Some(100), NOW) {
-            Reserved::Held(_, balance) => balance.spent,
+            Reserved::Held(_, balance, _) => balance.spent,
             Reserved::Refused { .. } => -1,
         };
         assert_eq!([made(1), made(2), made(1), made(2), made(1), made(1), made(2)], [1, 1, 2, 2, 3, -1, 3]);
         assert_eq!([made(3), made(4), made(5), made(6), made(1)], [1, 1, 1, 1, 1], "long ago is forgotten");
         account.forget(1);
-        assert!(matches!(account.repeat(&terms, 1, None, NOW), Reserved::Held(_, Balance { spent: 1, .. })));
+        assert!(matches!(account.repeat(&terms, 1, None, NOW), Reserved::Held(_, Balance { spent: 1, .. }, _)));
     }
 }

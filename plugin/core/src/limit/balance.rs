@@ -28,8 +28,8 @@ pub struct Balance {
 /// What became of a request to hold an amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reserved {
-    /// It is held, as a part of this hold.
-    Held(HoldId, Balance),
+    /// It is held, or what was left of it: so much, as a part of this hold.
+    Held(HoldId, Balance, i128),
     /// It does not fit.
     Refused {
         /// The account as it is.

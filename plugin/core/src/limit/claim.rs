@@ -13,10 +13,10 @@
 //! Must not know: how records are kept, what a refusal looks like.
 #![deny(clippy::arithmetic_side_effects)]
 
-use super::account::{Account, Terms};
-use super::balance::{Balance, Reserved, part};
+use super::account::{Account, Terms, Wanted};
+use super::balance::{Balance, Reserved};
 use super::holds::{HOLD_MS, HoldId};
-use super::{Finding, Gauges, Limit, Standing};
+use super::{Capping, Finding, Gauges, Limit, Standing};
 use crate::config::raw::{Action, FailureMode, Unbounded};
 use crate::event::Event;
 use crate::ledger::{Bucket, Keep, Key, LedgerError};
@@ -41,10 +41,16 @@ pub struct Claim {
     pub(super) lacks_value: bool,
     /// The call's amount; `None` where it has no bound.
     pub(super) amount: Option<i128>,
+    /// The amount is that of the maximum of output which the request is to be given.
+    pub(super) is_given: bool,
+    /// The least that the call makes do with, where its output can be limited.
+    pub(super) least: Option<i128>,
     /// Tells the call's step from others, where steps that repeat are counted.
     pub(super) mark: Option<u64>,
     /// What is held for it.
     pub(super) held: i128,
+    /// That is less than its amount, since no more was left.
+    pub(super) is_reduced: bool,
     pub(super) state: State,
 }
 
@@ -104,7 +110,7 @@ pub struct Change<'a> {
 
 #[derive(Clone, Copy, Debug)]
 enum Operation {
-    Reserve { worker: u64, amount: i128, deny_percent: Option<u32> },
+    Reserve { worker: u64, wanted: Wanted },
     Grant { amount: i128, until: Timestamp },
     Repeat { mark: u64, deny_percent: Option<u32> },
     Forget { mark: u64 },
@@ -146,8 +152,8 @@ impl<'a> Change<'a> {
     pub fn apply(&self, bucket: &mut Bucket<'_>, now: Timestamp) -> Result<Done, LedgerError> {
         let mut account = bucket.get(self.account)?.unwrap_or_default();
         let done = match self.operation {
-            Operation::Reserve { worker, amount, deny_percent } => {
-                let reserved = account.reserve(self.terms, worker, amount, deny_percent, now);
+            Operation::Reserve { worker, wanted } => {
+                let reserved = account.reserve(self.terms, worker, wanted, now);
                 Done::Reserved(reserved.ok_or(LedgerError::Full)?)
             }
             Operation::Grant { amount, until } => {
@@ -186,6 +192,19 @@ impl Claim {
         Some((limit, &limit.budget.as_ref()?.terms))
     }
 
+    /// The most output that what is left allows; `None` where the call may put out what it asks for.
+    fn capped(&self, limit: &Limit, capping: &Capping<'_>) -> Option<u64> {
+        let State::Held(_, balance) = &self.state else { return None };
+        let is_due = limit.acts(Action::CapOutput, balance.used(), balance.allowed);
+        if !limit.caps() || !(is_due || self.is_reduced || self.is_given) {
+            return None;
+        }
+        // What others hold, and what was spent, is not for this call.
+        let others = balance.used().saturating_sub(self.held);
+        let most = limit.output_within(balance.allowed.saturating_sub(others), capping)?;
+        (Some(most) != capping.asked).then_some(most)
+    }
+
     fn refusal(&self, standing: Standing, balance: Option<Balance>, fits: Option<Timestamp>) -> Refusal {
         Refusal { index: self.index, standing, amount: self.amount, balance, fits, is_own: self.is_own }
     }
@@ -222,7 +241,10 @@ impl Claims {
                 let deny_percent = limit.deny_percent();
                 let operation = match claim.mark {
                     Some(mark) => Operation::Repeat { mark, deny_percent },
-                    None => Operation::Reserve { worker, amount: claim.held, deny_percent },
+                    None => {
+                        let wanted = Wanted { amount: claim.held, least: claim.least, deny_percent };
+                        Operation::Reserve { worker, wanted }
+                    }
                 };
                 Some(Change { account: &claim.account, terms, operation })
             }
@@ -259,7 +281,9 @@ impl Claims {
         let Some(claim) = self.claims.get_mut(number) else { return };
         let next = number.saturating_add(1);
         match done {
-            Some(Done::Reserved(Reserved::Held(hold, balance))) => {
+            Some(Done::Reserved(Reserved::Held(hold, balance, held))) => {
+                claim.is_reduced = *held < claim.held && claim.mark.is_none();
+                claim.held = *held;
                 claim.state = State::Held(*hold, *balance);
                 self.reserve(next);
             }
@@ -362,26 +386,24 @@ impl Claims {
     }
 
     /// What the budgets say of the call, once it is decided.
-    pub fn findings(&self, limits: &[Limit]) -> impl Iterator<Item = (usize, Finding)> {
-        self.claims.iter().filter_map(|claim| Some((claim.index, self.finding(claim, limits.get(claim.index)?))))
+    pub fn findings(&self, limits: &[Limit], capping: Option<&Capping<'_>>) -> Vec<Finding> {
+        let found = |claim: &Claim| Some(self.finding(claim, limits.get(claim.index)?, capping));
+        self.claims.iter().filter_map(found).collect()
     }
 
-    fn finding(&self, claim: &Claim, limit: &Limit) -> Finding {
+    fn finding(&self, claim: &Claim, limit: &Limit, capping: Option<&Capping<'_>>) -> Finding {
         let refusal = self.refusal.as_ref().filter(|refusal| refusal.index == claim.index);
         let balance = match (&claim.state, refusal) {
             (_, Some(refusal)) => refusal.balance,
             (State::Held(_, balance), None) => Some(*balance),
             (State::Planned | State::Lost, None) => None,
         };
-        let used = balance.map(|balance| (balance.used(), balance.allowed));
-        let beyond = limit
-            .thresholds
-            .iter()
-            .rev()
-            .find(|threshold| used.is_some_and(|(used, allowed)| used > part(allowed, threshold.percent)));
+        let beyond = balance.and_then(|balance| limit.beyond(balance.used(), balance.allowed));
+        let capped = capping.and_then(|capping| claim.capped(limit, capping));
         let (standing, action) = match (refusal, &claim.state, claim.amount, beyond) {
             (Some(refusal), ..) => (refusal.standing, Action::Deny),
             (_, State::Lost, ..) => (Standing::Unknown, Action::Observe),
+            _ if capped.is_some() => (Standing::Within, Action::CapOutput),
             (_, _, None, _) => (Standing::Unbounded, Action::Observe),
             (_, _, _, Some(threshold)) if threshold.percent >= 100 => (Standing::Exceeded, threshold.action),
             (_, _, _, Some(threshold)) => (Standing::Within, threshold.action),
@@ -392,9 +414,10 @@ impl Claims {
             standing,
             action,
             beyond_percent: beyond.map(|threshold| threshold.percent),
-            amount: claim.amount.map(|amount| limit.gauge.show(amount)),
+            amount: claim.amount.map(|amount| limit.gauge.show(if claim.is_reduced { claim.held } else { amount })),
             limit: limit.gauge.show(limit.allowed),
             key: claim.key.clone(),
+            max_output_tokens: capped,
             ..Finding::default()
         };
         balance.into_iter().for_each(|balance| finding.take(limit, &balance));

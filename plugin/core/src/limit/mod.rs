@@ -14,15 +14,17 @@
 mod account;
 mod amount;
 mod balance;
+mod cap;
 mod claim;
 mod holds;
 mod learned;
 mod steps;
 mod window;
 
-pub use account::{Account, THRESHOLDS_MAX, Terms};
+pub use account::{Account, THRESHOLDS_MAX, Terms, Wanted};
 pub use amount::{Consumption, Estimate, Gauge, WEIGHT_ONE, thousandths};
 pub use balance::{Balance, Reserved};
+pub use cap::{Capping, OUTPUT_LEAST};
 pub use claim::{Change, Claim, Claims, Done, Refusal};
 pub use holds::HoldId;
 pub use learned::Outputs;
@@ -127,6 +129,8 @@ pub struct Limit {
     pub unbounded: Unbounded,
     /// Which of a call's amounts counts before it is over.
     pub reserve: Reserve,
+    /// The most output tokens that a request without a maximum is given, where its output is capped.
+    pub max_output_tokens: u64,
     /// The status of a refusal.
     pub status: u16,
     /// What calls share; `None` for a limit on each call by itself.
@@ -199,6 +203,9 @@ pub struct Finding {
     pub exhausted_at: Option<String>,
     /// The thresholds that this call crossed, in per cent.
     pub crossed: Vec<u32>,
+    /// The most output tokens, of all answers together, that it leaves the call; `None` where it leaves what was asked for.
+    #[serde(skip)]
+    pub max_output_tokens: Option<u64>,
     /// How the budget stands once the call is charged, for metrics.
     #[serde(skip)]
     pub gauges: Option<Gauges>,
@@ -270,9 +277,9 @@ impl Limit {
         self.budget.is_none() && self.action() == Action::Cut && self.matching.matches(call)
     }
 
-    /// What a limit on single calls says of one; `None` where it does not apply.
+    /// What a limit on single calls says of one; `None` where it does not apply. `capping` where its output can be limited.
     #[must_use]
-    pub fn judge(&self, call: &Subject<'_>, estimate: &Estimate) -> Option<Finding> {
+    pub fn judge(&self, call: &Subject<'_>, estimate: &Estimate, capping: Option<&Capping<'_>>) -> Option<Finding> {
         if self.budget.is_some() || !self.matching.matches(call) {
             return None;
         }
@@ -281,19 +288,16 @@ impl Limit {
             let limit = self.gauge.show(self.allowed);
             return Some(Finding { id: self.id.clone(), action: Action::Cut, limit, ..Finding::default() });
         }
-        let amount = match self.reserve {
-            Reserve::Expected => self.gauge.stated(estimate),
-            Reserve::UpperBound => self.gauge.estimated(estimate, Reserve::UpperBound),
-        };
-        let beyond = self
-            .thresholds
-            .iter()
-            .rev()
-            .find(|threshold| amount.is_some_and(|amount| amount > balance::part(self.allowed, threshold.percent)));
+        let amount = self.stated(estimate);
+        let beyond = amount.and_then(|amount| self.beyond(amount, self.allowed));
+        let must_cap = amount.is_none_or(|amount| self.acts(Action::CapOutput, amount, self.allowed));
+        let capped = capping.filter(|_| self.caps() && must_cap);
+        let capped = capped.and_then(|capping| self.output_within(self.allowed, capping));
         let (standing, action) = match (amount, beyond) {
+            _ if capped.is_some() => (Standing::Within, Action::CapOutput),
             (None, _) if self.unbounded == Unbounded::Allow => (Standing::Unbounded, Action::Observe),
-            (None, _) => (Standing::Unbounded, self.action()),
-            (_, Some(Threshold { percent, action })) if *percent >= 100 => (Standing::Exceeded, *action),
+            (None, _) => (Standing::Unbounded, self.refusing(self.action())),
+            (_, Some(Threshold { percent, action })) if *percent >= 100 => (Standing::Exceeded, self.refusing(*action)),
             (_, Some(Threshold { action, .. })) => (Standing::Within, *action),
             (_, None) => (Standing::Within, self.action()),
         };
@@ -304,8 +308,29 @@ impl Limit {
             beyond_percent: beyond.map(|threshold| threshold.percent),
             amount: amount.map(|amount| self.gauge.show(amount)),
             limit: self.gauge.show(self.allowed),
+            max_output_tokens: capped,
             ..Finding::default()
         })
+    }
+
+    /// The highest threshold that is exceeded where so much is used of what is allowed.
+    fn beyond(&self, used: i128, allowed: i128) -> Option<&Threshold> {
+        self.thresholds.iter().rev().find(|threshold| used > balance::part(allowed, threshold.percent))
+    }
+
+    /// Whether it does this where so much is used of what is allowed.
+    fn acts(&self, action: Action, used: i128, allowed: i128) -> bool {
+        let is_beyond = |threshold: &Threshold| used > balance::part(allowed, threshold.percent);
+        self.thresholds.iter().any(|threshold| threshold.action == action && is_beyond(threshold))
+    }
+
+    fn has(&self, action: Action) -> bool {
+        self.thresholds.iter().any(|threshold| threshold.action == action)
+    }
+
+    /// What it does beyond all of it: who caps what cannot be capped refuses it.
+    fn refusing(&self, action: Action) -> Action {
+        if self.caps() { Action::Deny } else { action }
     }
 
     /// What it does once it is spent.
@@ -317,12 +342,20 @@ impl Limit {
     /// The part of it beyond which calls are refused.
     #[must_use]
     pub fn deny_percent(&self) -> Option<u32> {
-        self.thresholds.iter().find(|threshold| threshold.action == Action::Deny).map(|threshold| threshold.percent)
+        let denying = self.thresholds.iter().find(|threshold| threshold.action == Action::Deny);
+        let capping = self.caps().then_some(100);
+        denying.map(|threshold| threshold.percent).into_iter().chain(capping).min()
     }
 
-    /// What a call claims of a budget; `None` where it does not apply.
+    /// What a call claims of a budget; `None` where it does not apply. `capping` where its output can be limited.
     #[must_use]
-    pub fn claim(&self, index: usize, call: &Subject<'_>, estimate: &Estimate) -> Option<Claim> {
+    pub fn claim(
+        &self,
+        index: usize,
+        call: &Subject<'_>,
+        estimate: &Estimate,
+        capping: Option<&Capping<'_>>,
+    ) -> Option<Claim> {
         let budget = self.budget.as_ref().filter(|_| self.matching.matches(call))?;
         let mark = call.mark.filter(|_| self.gauge.measure == Measure::Repeats);
         if self.gauge.measure == Measure::Repeats && mark.is_none() {
@@ -350,12 +383,31 @@ impl Limit {
             parts.push(value.map_or_else(String::new, |value| format!("={value}")));
             key.insert(part.name(), value.unwrap_or_default().to_owned());
         }
-        let amount = self.gauge.estimated(estimate, self.reserve);
+        let bounded = self.gauge.estimated(estimate, self.reserve);
+        // Who is given a maximum has a bound.
+        let given = capping.filter(|_| self.caps() && bounded.is_none());
+        let given = given.and_then(|capping| self.stated(&(capping.estimate)(self.given(capping))));
+        let amount = bounded.or(given);
+        let least = self.least(capping);
         let held = amount.or_else(|| self.gauge.estimated(estimate, Reserve::Expected)).unwrap_or(0);
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let account = Key::new(&parts);
         let lacks_value = !is_whole && budget.on_missing == OnMissing::Deny;
-        Some(Claim { index, account, key, is_own, lacks_value, amount, mark, held, state: State::Planned })
+        let is_given = given.is_some();
+        Some(Claim {
+            index,
+            account,
+            key,
+            is_own,
+            lacks_value,
+            amount,
+            is_given,
+            least,
+            mark,
+            held,
+            is_reduced: false,
+            state: State::Planned,
+        })
     }
 }
 
@@ -382,6 +434,7 @@ mod tests {
             thresholds: vec![Threshold { percent: 100, action: Action::Deny }],
             unbounded: Unbounded::Deny,
             reserve: Reserve::Expected,
+            max_output_tokens: 4_096,
             status: 429,
             budget: None,
         }
@@ -398,7 +451,7 @@ mod tests {
         };
         let stated = Consumption { input: Some(100), output: None, cost: Some(Usd::from_femto(5)) };
         let estimate = Estimate { stated, ..Estimate::default() };
-        ceiling(measure, allowed, matching).judge(&call, &estimate).map(|found| found.standing)
+        ceiling(measure, allowed, matching).judge(&call, &estimate, None).map(|found| found.standing)
     }
 
     #[test]

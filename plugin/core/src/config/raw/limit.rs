@@ -56,6 +56,9 @@ pub struct RawLimit {
     /// For how long calls are refused once the limit is spent, in seconds. Then one call is let through, and the others
     /// follow if it leaves the limit unspent.
     pub cool_down_seconds: u32,
+    /// With `cap_output`: the most output tokens that a request without a maximum of its own is given. Models refuse more
+    /// than they can put out.
+    pub max_output_tokens: u64,
     /// The status of a refusal: 429, or 402.
     pub status: u16,
 }
@@ -83,6 +86,7 @@ impl Default for RawLimit {
             failure_mode: None,
             debt: Debt::default(),
             cool_down_seconds: 0,
+            max_output_tokens: 4_096,
             status: 429,
         }
     }
@@ -252,6 +256,9 @@ pub enum Action {
     Observe,
     /// The answer carries a header `x-tollgate-warning`.
     Warn,
+    /// The request's maximum of output tokens is lowered to what is left of the limit. Where too little is left, or the
+    /// request cannot be changed, the call is refused at the limit.
+    CapOutput,
     /// The call's stream is ended at the limit, which then is one on each call by itself.
     Cut,
     /// The call is refused.

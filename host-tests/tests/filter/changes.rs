@@ -1,0 +1,164 @@
+//! Requests that limits change instead of refusing them: what upstream then gets, and what client and event are told.
+
+use serde_json::{Value, json};
+use tollgate_core::names::header;
+use tollgate_host::gateway::{Effect, Faults, Gateway, Outcome, Profile, RequestHead, When};
+
+use super::support::{answer_chat, event, gateway};
+
+fn config(profile: Profile, rest: &str) -> Gateway {
+    let sharing = if profile == Profile::Kong { r#""shared_data": "on","# } else { "" };
+    let price = r#""prices": [{"model": "m", "input_per_million": "1", "output_per_million": "10"}],
+        "include_usage": false,"#;
+    gateway(profile, &format!("{{{sharing} {price} {rest}}}"))
+}
+
+/// A whole call whose answer puts out so many tokens.
+fn call(gateway: &Gateway, head: RequestHead, body: &str, output: u64) -> Outcome {
+    let stream = gateway.worker(0).open(head.header("content-length", &body.len().to_string()));
+    stream.request_chunks(body, 40);
+    answer_chat(stream, 200, output)
+}
+
+fn chat() -> RequestHead {
+    RequestHead::post_json("llm.example", "/v1/chat/completions")
+}
+
+fn sent(outcome: &Outcome) -> String {
+    let upstream = outcome.upstream.as_ref().expect("the call reached upstream");
+    assert!(upstream.complete && !upstream.length_mismatch(), "{upstream:?}");
+    String::from_utf8_lossy(&upstream.body).into_owned()
+}
+
+fn told(outcome: &Outcome) -> Option<String> {
+    outcome.downstream.as_ref().and_then(|answer| answer.headers.text(header::CHANGED))
+}
+
+/// Whether the gateway can change requests.
+fn changes(profile: Profile) -> bool {
+    profile != Profile::Apisix
+}
+
+const BODY: &str =
+    r#"{"model":"m", "max_tokens" : 5000,"seed":1.0,"messages":[{"role":"user","content":"Hi \u00e9"}]}"#;
+
+#[test]
+fn a_call_that_allows_more_than_its_ceiling_is_given_less_and_all_else_of_it_stays_as_it_was() {
+    let limit = r#""limits": [{"id": "short", "measure": "output_tokens", "limit": 300, "action": "cap_output"}]"#;
+    for profile in Profile::ALL {
+        let gateway = config(profile, limit);
+        let outcome = call(&gateway, chat(), BODY, 9);
+        let event = event(profile, &outcome);
+        if !changes(profile) {
+            assert_eq!((outcome.status(), &event["changes"]["not_changed"]), (429, &json!("gateway")), "{event:#}");
+            continue;
+        }
+        assert_eq!(sent(&outcome), BODY.replace("5000", "300"), "{profile:?}");
+        assert_eq!(told(&outcome).as_deref(), Some("max_output_tokens=300"));
+        assert_eq!(event["changes"]["max_output_tokens"], json!({"from": 5000, "to": 300, "limit": "short"}));
+        assert_eq!(
+            (&event["limits"][0]["standing"], &event["limits"][0]["action"]),
+            (&json!("within"), &json!("cap_output"))
+        );
+        let modest = BODY.replace("5000", "300");
+        let outcome = call(&gateway, chat(), &modest, 9);
+        assert_eq!((sent(&outcome), told(&outcome)), (modest, None), "{profile:?}");
+    }
+}
+
+#[test]
+fn a_request_without_a_maximum_is_given_one() {
+    let limit = r#""limits": [{"id": "cents", "measure": "cost_usd", "limit": "0.01", "action": "cap_output",
+        "reserve": "upper_bound", "max_output_tokens": 2000}]"#;
+    let body = BODY.replace(r#" "max_tokens" : 5000,"#, "");
+    for profile in Profile::ALL.into_iter().filter(|profile| changes(*profile)) {
+        let outcome = call(&config(profile, limit), chat(), &body, 9);
+        let request: Value = serde_json::from_str(&sent(&outcome)).unwrap();
+        let given = request["max_tokens"].as_u64().unwrap();
+        // A thousand tokens of output cost a cent; the input takes its part of it.
+        assert!((980..1_000).contains(&given), "{profile:?} {given}");
+        let event = event(profile, &outcome);
+        assert_eq!(event["changes"]["max_output_tokens"], json!({"from": null, "to": given, "limit": "cents"}));
+    }
+}
+
+#[test]
+fn what_is_left_of_a_budget_is_what_the_last_calls_may_put_out_and_not_a_token_more_is_spent() {
+    let limit = r#""limits": [{"id": "day", "measure": "output_tokens", "per": "day", "limit": 1000,
+        "reserve": "upper_bound", "action": "cap_output"}]"#;
+    for profile in Profile::ALL.into_iter().filter(|profile| changes(*profile)) {
+        let gateway = config(profile, limit);
+        let mut left = 1_000;
+        for (asked, put_out) in [(700, 650), (700, 300), (700, 40)] {
+            let body = BODY.replace("5000", &asked.to_string());
+            let given = asked.min(left);
+            let outcome = call(&gateway, chat(), &body, put_out.min(given));
+            assert_eq!(sent(&outcome), BODY.replace("5000", &given.to_string()), "{profile:?}");
+            let event = event(profile, &outcome);
+            assert_eq!(event["limits"][0]["charged"], put_out.min(given).to_string(), "{event:#}");
+            left -= put_out.min(given);
+        }
+        // Ten tokens are no answer.
+        assert_eq!((left, call(&gateway, chat(), BODY, 9).status()), (10, 429), "{profile:?}");
+    }
+}
+
+#[test]
+fn a_threshold_caps_the_calls_beyond_it_and_leaves_those_before_it_alone() {
+    let limit = r#""limits": [{"id": "day", "measure": "output_tokens", "per": "day", "limit": 10000,
+        "thresholds": [{"at_percent": 80, "action": "cap_output"}]}]"#;
+    let gateway = config(Profile::Envoy, limit);
+    let unbounded = BODY.replace(r#" "max_tokens" : 5000,"#, "");
+    assert_eq!(sent(&call(&gateway, chat(), &unbounded, 8_000)), unbounded);
+    let outcome = call(&gateway, chat(), &unbounded, 9);
+    assert_eq!(told(&outcome).as_deref(), Some("max_output_tokens=2000"));
+}
+
+#[test]
+fn each_of_several_answers_gets_its_part() {
+    let limit = r#""limits": [{"id": "short", "measure": "output_tokens", "limit": 301, "action": "cap_output"}]"#;
+    let body = BODY.replacen('{', r#"{"n":3,"#, 1);
+    let outcome = call(&config(Profile::Envoy, limit), chat(), &body, 9);
+    assert_eq!(sent(&outcome), body.replace("5000", "100"));
+}
+
+#[test]
+fn a_signed_request_is_never_changed() {
+    let converse = |size: u64| {
+        format!(
+            r#"{{"inferenceConfig":{{"maxTokens":{size}}},"messages":[{{"role":"user","content":[{{"text":"Hi"}}]}}]}}"#
+        )
+    };
+    let head = |authorization: &str| {
+        let head = RequestHead::post_json("bedrock-runtime.us-east-1.amazonaws.com", "/model/m/converse");
+        head.header("authorization", authorization)
+    };
+    let signature =
+        "AWS4-HMAC-SHA256 Credential=AKID/20261126/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=00";
+    let limit = r#""limits": [{"id": "short", "measure": "output_tokens", "limit": 300, "action": "cap_output"}]"#;
+    for profile in Profile::ALL.into_iter().filter(|profile| changes(*profile)) {
+        let gateway = config(profile, limit);
+        let refused = call(&gateway, head(signature), &converse(5_000), 9);
+        let event = event(profile, &refused);
+        assert_eq!((refused.status(), &event["changes"]["not_changed"]), (429, &json!("signed")), "{profile:?}");
+        let outcome = call(&gateway, head(signature), &converse(300), 9);
+        assert_eq!(sent(&outcome), converse(300));
+        let length = outcome.upstream.as_ref().and_then(|upstream| upstream.headers.text("content-length"));
+        assert_eq!(length, Some(converse(300).len().to_string()), "{profile:?}: even its length goes on as it was");
+        let keyed = call(&gateway, head("Bearer bedrock-api-key"), &converse(5_000), 9);
+        assert_eq!(sent(&keyed), converse(300), "{profile:?}");
+    }
+}
+
+#[test]
+fn a_gateway_that_does_not_take_the_changed_request_is_told_of_and_the_call_goes_on_as_it_was() {
+    let limit = r#""limits": [{"id": "short", "measure": "output_tokens", "limit": 300, "action": "cap_output"}]"#;
+    for profile in Profile::ALL.into_iter().filter(|profile| changes(*profile)) {
+        let gateway = config(profile, limit);
+        gateway.set_faults(Faults::none().with("proxy_set_buffer_bytes", When::Always, Effect::Status(10)));
+        let outcome = call(&gateway, chat(), BODY, 9);
+        assert_eq!((sent(&outcome), told(&outcome)), (BODY.to_owned(), None), "{profile:?}");
+        let event = event(profile, &outcome);
+        assert_eq!(event["changes"], json!({"max_output_tokens": null, "not_changed": "gateway"}));
+    }
+}

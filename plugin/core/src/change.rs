@@ -1,0 +1,158 @@
+//! What is changed in a request before it is forwarded, and why what was to be changed was not.
+//!
+//! A change is made to the text of the request, so that everything else goes on as it was written, byte for byte. A request
+//! that is signed (AWS Signature Version 4) is never changed: its signature would no longer hold.
+//! Must not know: how a request is patched, what limits decide.
+
+use crate::call::{Body, Call};
+use crate::config::raw::Action;
+use crate::frame::withhold::Withhold;
+use crate::head::RequestHead;
+use crate::limit::{Capping, Estimate, Finding, OUTPUT_LEAST};
+use crate::meter::Meter;
+use serde::Serialize;
+
+/// What was changed in a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Changes {
+    /// The maximum of output tokens for each answer, which was lowered or added.
+    pub max_output_tokens: Option<NewMaximum>,
+    /// Why a limit's change was not made: `signed`, `request_encoded`, `gateway` (it cannot change bodies),
+    /// `request_too_large`, `no_maximum` (the wire format has no place for one).
+    pub not_changed: Option<&'static str>,
+}
+
+/// A maximum of output tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct NewMaximum {
+    /// What the request said; `null` where it said nothing.
+    pub from: Option<u64>,
+    /// What it says now.
+    pub to: u64,
+    /// The limit that leaves no more.
+    pub limit: String,
+}
+
+/// Why a request is not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fixed {
+    Signed,
+    Encoded,
+    Gateway,
+    TooLarge,
+    NoMaximum,
+}
+
+impl Fixed {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Signed => "signed",
+            Self::Encoded => "request_encoded",
+            Self::Gateway => "gateway",
+            Self::TooLarge => "request_too_large",
+            Self::NoMaximum => "no_maximum",
+        }
+    }
+}
+
+impl Changes {
+    /// Nothing was changed, nor to be.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What the caller is told of it, as a header's value; `None` where nothing was changed.
+    #[must_use]
+    pub fn told(&self) -> Option<String> {
+        let maximum = self.max_output_tokens.as_ref()?;
+        Some(format!("max_output_tokens={}", maximum.to))
+    }
+}
+
+/// Whether a request carries an AWS signature of its own bytes.
+pub(crate) fn is_signed(head: &RequestHead<'_>) -> bool {
+    let authorization = head.headers.get("authorization").unwrap_or_default();
+    authorization.starts_with("AWS4-") || head.path.contains("X-Amz-Signature=")
+}
+
+impl Meter {
+    /// Whether the request may have to be changed before it is forwarded. Then the gateway must be ready for a body of
+    /// another length.
+    #[must_use]
+    pub fn may_change(&self, call: &Call) -> bool {
+        let limits = call.is_changeable() && self.config.limits.iter().any(|limit| limit.caps());
+        limits || self.may_ask_for_usage(call)
+    }
+
+    /// Why the request cannot be changed; `None` where it can.
+    pub(crate) fn fixed(call: &Call, body: Body<'_>) -> Option<Fixed> {
+        match body {
+            _ if call.is_signed => Some(Fixed::Signed),
+            _ if call.is_encoded() => Some(Fixed::Encoded),
+            _ if !call.may_change_request => Some(Fixed::Gateway),
+            Body::Whole(_) => None,
+            Body::Reduced(_) | Body::TooLarge(_) | Body::Unreadable(_) => Some(Fixed::TooLarge),
+        }
+    }
+
+    /// How the output of a call can be limited; `None` where it cannot.
+    pub(crate) fn capping<'a>(call: &Call, estimate: &'a dyn Fn(u64) -> Estimate) -> Option<Capping<'a>> {
+        let asked = &call.asked;
+        if call.fixed.is_some() || !call.route.dialect.can_cap_output(asked.max_output_tokens.is_some()) {
+            return None;
+        }
+        let least = asked.least_output_tokens.max(OUTPUT_LEAST).saturating_mul(asked.choices);
+        Some(Capping { asked: asked.max_output_tokens, least, choices: asked.choices, estimate })
+    }
+
+    /// Takes up what the limits leave a call that is admitted.
+    pub(crate) fn cap_output(&self, call: &mut Call) {
+        let left = |found: &Finding| Some((found.max_output_tokens?, found.id.clone()));
+        if let Some((most, limit)) = call.findings.iter().filter_map(left).min() {
+            let each = |tokens: u64| tokens.checked_div(call.asked.choices).unwrap_or(tokens);
+            let from = call.asked.max_output_tokens.map(each);
+            call.changes.max_output_tokens = Some(NewMaximum { from, to: each(most), limit });
+            call.asked.max_output_tokens = Some(most);
+        }
+        let caps = |found: &Finding| self.config.limits.iter().any(|limit| limit.id == found.id && limit.caps());
+        let is_due = |found: &Finding| found.action == Action::CapOutput || (found.denies() && caps(found));
+        let is_uncapped = |found: &Finding| found.max_output_tokens.is_none() && is_due(found);
+        if call.findings.iter().any(is_uncapped) {
+            let is_stated = call.asked.max_output_tokens.is_some();
+            let no_maximum = (!call.route.dialect.can_cap_output(is_stated)).then_some(Fixed::NoMaximum);
+            call.changes.not_changed = call.fixed.or(no_maximum).map(Fixed::name);
+        }
+    }
+
+    /// The request as it is to be forwarded; `None` where it goes on as it is.
+    pub fn change(&self, call: &mut Call, body: &[u8]) -> Option<Vec<u8>> {
+        let dialect = call.route.dialect;
+        let maximum = call.changes.max_output_tokens.as_ref().map(|maximum| maximum.to);
+        let capped = maximum.and_then(|most| dialect.capping_output(body, most, self.is_openais(call)));
+        let so_far = capped.as_deref().unwrap_or(body);
+        let asking = self.must_ask_for_usage(call).then(|| dialect.asking_for_usage(so_far)).flatten();
+        if asking.is_some() {
+            call.withhold = Some(Withhold::default());
+        }
+        asking.or(capped)
+    }
+}
+
+impl Call {
+    /// Its request may be changed: it is not signed, and not compressed, since its coding would have to be changed too.
+    pub(crate) fn is_changeable(&self) -> bool {
+        !self.is_signed && !self.is_encoded()
+    }
+
+    /// The gateway did not take the changed request: it goes on as it is.
+    pub fn keep_request(&mut self) {
+        self.withhold = None;
+        if let Some(maximum) = self.changes.max_output_tokens.take() {
+            self.asked.max_output_tokens = maximum.from.map(|from| from.saturating_mul(self.asked.choices));
+            self.changes.not_changed = Some(Fixed::Gateway.name());
+        }
+    }
+}
