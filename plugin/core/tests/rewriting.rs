@@ -16,12 +16,11 @@ fn forwarded(request: &str) -> String {
     let head =
         RequestHead { method: "POST", path: "/v1/chat/completions", host: "api.openai.com", ..RequestHead::default() };
     let mut call = meter.open(&head, "id".to_owned(), Timestamp::default()).unwrap();
-    call.allow_rewrite();
-    match meter.admit(&mut call, Body::Whole(request.as_bytes())) {
-        Verdict::Forward => request.to_owned(),
-        Verdict::Rewrite(body) => String::from_utf8(body).unwrap(),
-        Verdict::Deny(denial) => panic!("{denial:?}"),
-    }
+    call.allow_changes(true, true);
+    assert_eq!(meter.admit(&mut call, Body::Whole(request.as_bytes())), Verdict::Forward);
+    meter
+        .change(&mut call, request.as_bytes())
+        .map_or_else(|| request.to_owned(), |body| String::from_utf8(body).unwrap())
 }
 
 /// The members of an object in their order, each as it is spelled.
