@@ -107,3 +107,21 @@ fn a_gateway_that_refuses_to_change_bodies_passes_them_as_they_are() {
         }
     }
 }
+
+#[test]
+fn a_stream_that_states_no_usage_is_counted_where_none_may_be_asked_for() {
+    let off = r#"{"include_usage": false}"#;
+    for (profile, config) in [(Profile::Envoy, off), (Profile::Kong, "{}"), (Profile::Apisix, "{}")] {
+        let gateway = gateway(profile, config);
+        let stream = gateway.worker(0).open(RequestHead::post_json("api.openai.com", "/v1/chat/completions"));
+        stream.request_body(SILENT, true).respond(ResponseHead::sse());
+        stream.response_chunks([DELTA, FINISH, DONE].concat(), 7);
+        let outcome = stream.finish();
+        assert_eq!((sent(&outcome), received(&outcome)), (SILENT.to_owned(), [DELTA, FINISH, DONE].concat()));
+        let event = event(profile, &outcome);
+        assert_eq!((&event["outcome"], &event["usage_source"]), (&"complete".into(), &"counted".into()), "{profile:?}");
+        // 3 around the prompt, 4 around the message, and its two tokens; one of the answer.
+        let tokens = (&event["input_tokens"], &event["output_tokens"]);
+        assert_eq!(tokens, (&9.into(), &1.into()), "{profile:?}");
+    }
+}

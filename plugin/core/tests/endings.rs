@@ -1,7 +1,12 @@
 //! How a call ends: what the gateway saw against what the answer said, and what is charged for it.
-#![allow(clippy::unwrap_used, reason = "helpers of a test may panic as tests do")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of a test may panic as tests do")]
 
+mod support;
+
+use std::path::Path;
+use support::Exchange;
 use tollgate_core::config::Config;
+use tollgate_core::dialect::Dialect;
 use tollgate_core::event::{Event, Outcome, UsageSource};
 use tollgate_core::head::{Headers, RequestHead, ResponseHead};
 use tollgate_core::meter::{Body, Ending, Meter};
@@ -117,6 +122,72 @@ fn without_the_request_the_input_is_unknown_unless_the_provider_states_it() {
         let stated = event(body, Some((200, "", usage)), Ending::Complete);
         assert_eq!((stated.input_tokens, stated.usage_source), (Some(5), UsageSource::Reported));
     }
+}
+
+#[test]
+fn usage_that_the_provider_states_as_zero_is_believed_whatever_was_delivered() {
+    const ZERO: &str = r#""usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#;
+    let said = |rest: &str| format!("{WORD}data: {{{rest}{ZERO}}}\n\n");
+    for (answer, outcome) in [
+        (said(r#""choices":[{"delta":{},"finish_reason":"stop"}],"#), Outcome::Complete),
+        (format!("{WORD}{LAST}data: {{\"choices\":[],{ZERO}}}\n\ndata: [DONE]\n\n"), Outcome::Complete),
+        (said(r#""error":{"code":502},"choices":[{"delta":{},"finish_reason":"error"}],"#), Outcome::UpstreamError),
+        (said(r#""error":{"code":502},"choices":[],"#), Outcome::UpstreamError),
+        (format!("{FAILURE}data: {{\"choices\":[],{ZERO}}}\n\n"), Outcome::UpstreamError),
+    ] {
+        for ending in [Ending::Complete, Ending::ClientGone, Ending::UpstreamReset] {
+            let event = event(Body::Whole(REQUEST.as_bytes()), Some((200, "", &answer)), ending);
+            let found = (event.outcome, event.input_tokens, event.output_tokens, event.usage_source);
+            assert_eq!(found, (outcome, Some(0), Some(0), UsageSource::Reported), "{answer} {ending:?}");
+        }
+    }
+}
+
+#[test]
+fn usage_stated_before_more_was_delivered_is_no_last_word() {
+    // Perplexity and Gemini state what was consumed so far with every chunk.
+    let usage = r#""usage":{"prompt_tokens":9,"completion_tokens":0}"#;
+    let so_far = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"hi\"}}}}],{usage}}}\n\n");
+    for (answer, outcome) in
+        [(so_far.clone() + WORD, Outcome::ClientGone), (so_far + WORD + FAILURE, Outcome::UpstreamError)]
+    {
+        let event = event(Body::Whole(REQUEST.as_bytes()), Some((200, "", &answer)), Ending::ClientGone);
+        let found = (event.outcome, event.input_tokens, event.output_tokens, event.usage_source);
+        assert_eq!(found, (outcome, Some(9), Some(2), UsageSource::Counted), "{answer}");
+    }
+}
+
+/// Checks an exchange whose answer breaks off after every so many bytes.
+fn check_broken_off(exchange: &Exchange) {
+    let answer = exchange.answer();
+    for length in (1..answer.len()).step_by(answer.len().div_ceil(64)) {
+        for (ending, outcome) in
+            [(Ending::ClientGone, Outcome::ClientGone), (Ending::UpstreamReset, Outcome::UpstreamReset)]
+        {
+            let event = exchange.event_of_ended(&answer[..length], ending);
+            let about = format!("{} after {length} of {}, {ending:?}", exchange.name, answer.len());
+            // What arrived may be a whole answer, or an error, before its last byte.
+            let is_over = matches!(event.outcome, Outcome::Complete | Outcome::UpstreamError);
+            assert!(is_over || event.outcome == outcome, "{about}: {:?}", event.outcome);
+            assert!(event.input_tokens > Some(0) && event.output_tokens.is_some(), "{about}: {event:?}");
+            assert_ne!(event.usage_source, UsageSource::None, "{about}");
+        }
+    }
+}
+
+#[test]
+fn wherever_a_stream_of_any_dialect_breaks_off_its_input_is_charged_and_its_source_is_told() {
+    let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
+    let exchanges = Dialect::ALL.into_iter().flat_map(|dialect| Exchange::all_in(&testdata.join(dialect.name())));
+    let checked = exchanges.filter(|exchange| {
+        let whole = exchange.event([exchange.answer()]);
+        let is_known = whole.stream && whole.outcome == Outcome::Complete && whole.usage_source != UsageSource::None;
+        if is_known {
+            check_broken_off(exchange);
+        }
+        is_known
+    });
+    assert!(checked.count() > 15);
 }
 
 #[test]

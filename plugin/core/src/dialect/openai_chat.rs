@@ -226,6 +226,8 @@ const USAGE: &[Node<Field>] = &[
 pub(super) struct Response {
     answer: Answer,
     usage: Stated,
+    /// The characters that were delivered when usage was last stated.
+    stated_behind: Option<u64>,
 }
 
 impl Wire for Response {
@@ -272,18 +274,35 @@ impl Wire for Response {
     }
 }
 
+impl Response {
+    /// Usage behind all that was delivered is the last word of a stream that fails, though no finish reason says so: what
+    /// the provider does not charge, zero included, is not charged here.
+    fn ends_with_error(&mut self) {
+        let is_last_word = self.stated_behind == Some(self.answer.delivered.characters());
+        self.answer.terminal |= self.answer.error.is_some() && is_last_word;
+    }
+}
+
 impl Visit<Field> for Response {
     fn open(&mut self, field: Field) {
         match field {
             Field::Usage => self.usage.opens(),
-            Field::Error => self.answer.fails(),
+            Field::Error => {
+                self.answer.fails();
+                self.ends_with_error();
+            }
             _ => {}
         }
     }
 
     fn close(&mut self, field: Field) {
+        let statements = self.usage.statements();
         if matches!(field, Field::Usage) {
             self.usage.closes();
+        }
+        if self.usage.statements() != statements {
+            self.stated_behind = Some(self.answer.delivered.characters());
+            self.ends_with_error();
         }
     }
 

@@ -64,19 +64,25 @@ impl Exchange {
 
     /// The event of this exchange when its answer arrives in these pieces. The clock stands still at `recorded_at`.
     pub(crate) fn event<'a>(&self, pieces: impl IntoIterator<Item = &'a [u8]>) -> Event {
-        self.run((None, self.question()), (None, pieces))
+        self.run((None, self.question()), (None, pieces), Ending::Complete)
+    }
+
+    /// The event when this much of the answer arrives before the call ends.
+    #[allow(dead_code, reason = "not every test breaks calls off")]
+    pub(crate) fn event_of_ended(&self, arrived: &[u8], ending: Ending) -> Event {
+        self.run((None, self.question()), (None, [arrived]), ending)
     }
 
     /// The same when the answer has this coding.
     #[allow(dead_code, reason = "not every test compresses answers")]
     pub(crate) fn encoded_event<'a>(&self, coding: &str, pieces: impl IntoIterator<Item = &'a [u8]>) -> Event {
-        self.run((None, self.question()), (Some(coding), pieces))
+        self.run((None, self.question()), (Some(coding), pieces), Ending::Complete)
     }
 
     /// The same when the request has this coding, and is encoded so.
     #[allow(dead_code, reason = "not every test compresses requests")]
     pub(crate) fn event_of_encoded_request(&self, coding: &str, encode: impl Fn(&[u8]) -> Vec<u8>) -> Event {
-        self.run((Some(coding), &encode(self.question())), (None, [self.answer()]))
+        self.run((Some(coding), &encode(self.question())), (None, [self.answer()]), Ending::Complete)
     }
 
     /// The request's body.
@@ -93,7 +99,7 @@ impl Exchange {
     /// The event of this exchange when this is asked instead.
     #[allow(dead_code, reason = "not every test asks something else")]
     pub(crate) fn event_of_request(&self, body: &[u8]) -> Event {
-        self.run((None, body), (None, [self.answer()]))
+        self.run((None, body), (None, [self.answer()]), Ending::Complete)
     }
 
     /// Whether the meter takes this exchange for a call.
@@ -120,6 +126,7 @@ impl Exchange {
         &self,
         (request_coding, body): (Option<&str>, &[u8]),
         (response_coding, pieces): (Option<&str>, P),
+        ending: Ending,
     ) -> Event {
         let request = &self.file["request"];
         let (host, path) = self.target();
@@ -136,7 +143,7 @@ impl Exchange {
         for piece in pieces {
             meter.read(&mut call, piece, now);
         }
-        meter.end(call, Ending::Complete, now)
+        meter.end(call, ending, now)
     }
 }
 
