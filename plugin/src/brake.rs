@@ -7,17 +7,37 @@ use crate::output::Metrics;
 use crate::root::Root;
 use crate::store::Store;
 use tollgate_core::event::Event;
-use tollgate_core::meter::{Call, Change, Claims, Done, Verdict};
+use tollgate_core::meter::{Body, Call, Change, Claims, Done, Verdict};
 use tollgate_core::time::Timestamp;
 
-/// Asks every budget that applies to a call whether it may go on.
-pub(crate) fn admit(root: &mut Root, call: &mut Call, now: Timestamp) -> Verdict {
+/// Judges a call by its request, and asks every budget that applies whether it may go on; once more where a cheaper model
+/// is to answer.
+pub(crate) fn admit(root: &mut Root, call: &mut Call, body: Body<'_>, now: Timestamp) -> Verdict {
+    let verdict = judge(root, call, body, now);
+    if !root.meter.downgrade(call, body) {
+        return verdict;
+    }
+    make_next(root, call, now);
+    judge(root, call, body, now)
+}
+
+fn judge(root: &mut Root, call: &mut Call, body: Body<'_>, now: Timestamp) -> Verdict {
+    match root.meter.admit(call, body) {
+        Verdict::Forward => {
+            make_next(root, call, now);
+            root.meter.admitted(call, now)
+        }
+        Verdict::Deny(denial) => Verdict::Deny(denial),
+    }
+}
+
+/// Makes all changes that are due for a call.
+fn make_next(root: &mut Root, call: &mut Call, now: Timestamp) {
     let worker = root.vm.number();
     while let Some(change) = root.meter.next_change(call, worker) {
         let done = make(&change, &mut root.store, &mut root.metrics, now);
         root.meter.take_change(call, done.as_ref());
     }
-    root.meter.admitted(call, now)
 }
 
 /// Keeps what is held for a call from expiring while its answer streams.

@@ -111,8 +111,7 @@ impl Http {
         if !self.is_admitted && !host.reports_missing_body() {
             // It is answered, and no body was shown: there was none. To refuse it now would be too late.
             self.is_admitted = true;
-            _ = root.meter.admit(call, Body::Whole(&[]));
-            _ = brake::admit(root, call, now());
+            _ = brake::admit(root, call, Body::Whole(&[]), now());
         }
         let pairs = root.metrics.note("get_header_map_pairs", abi::header_pairs(Headers::Response)).unwrap_or_default();
         let pairs = abi::pairs(&pairs);
@@ -211,14 +210,7 @@ impl Http {
     fn admit(&mut self, root: &mut Root, body: Body<'_>) -> Action {
         let Some(call) = &mut self.call else { return Action::Continue };
         self.is_admitted = true;
-        let verdict = match root.meter.admit(call, body) {
-            Verdict::Deny(denial) => Verdict::Deny(denial),
-            forward => match brake::admit(root, call, now()) {
-                Verdict::Deny(denial) => Verdict::Deny(denial),
-                _ => forward,
-            },
-        };
-        match verdict {
+        match brake::admit(root, call, body, now()) {
             Verdict::Forward => {
                 if let Some(changed) = body.whole().and_then(|body| root.meter.change(call, body)) {
                     let replaced = abi::replace_buffer(Buffer::RequestBody, &changed);

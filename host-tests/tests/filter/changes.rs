@@ -159,6 +159,93 @@ fn a_gateway_that_does_not_take_the_changed_request_is_told_of_and_the_call_goes
         let outcome = call(&gateway, chat(), BODY, 9);
         assert_eq!((sent(&outcome), told(&outcome)), (BODY.to_owned(), None), "{profile:?}");
         let event = event(profile, &outcome);
-        assert_eq!(event["changes"], json!({"max_output_tokens": null, "not_changed": "gateway"}));
+        let changes = &event["changes"];
+        assert_eq!((&changes["max_output_tokens"], &changes["not_changed"]), (&Value::Null, &json!("gateway")));
+    }
+}
+
+/// A downgrade from `big` to `m`, which can do this.
+fn downgrading(capabilities: &str, limits: &str) -> String {
+    format!(
+        r#""downgrades": [{{"model": "big*", "to": "m", "max_output_tokens": 900, "max_input_tokens": 1000,
+            "capabilities": [{capabilities}]}}], "limits": [{limits}],
+        "discounts": []"#
+    )
+}
+
+const DEAR: &str = r#"{"id": "dear", "measure": "output_tokens", "limit": 400, "action": "downgrade"}"#;
+const BIG: &str = r#"{"model" : "big-1","max_tokens":800,"seed":1.0,"messages":[{"role":"user","content":"Hi"}]}"#;
+
+#[test]
+fn a_call_beyond_a_limit_is_answered_by_the_model_that_is_named_for_it() {
+    for profile in Profile::ALL {
+        let gateway = config(profile, &downgrading("", DEAR));
+        let outcome = call(&gateway, chat(), BIG, 9);
+        let event = event(profile, &outcome);
+        assert_eq!(outcome.status(), 200, "{profile:?}: a downgrade refuses nobody");
+        if !changes(profile) {
+            assert_eq!((sent(&outcome).as_str(), &event["changes"]["not_changed"]), (BIG, &json!("gateway")));
+            continue;
+        }
+        assert_eq!(sent(&outcome), BIG.replace("big-1", "m"), "{profile:?}");
+        assert_eq!(told(&outcome).as_deref(), Some("model=m"));
+        assert_eq!(event["changes"]["model"], json!({"from": "big-1", "to": "m", "limit": "dear"}), "{event:#}");
+        assert_eq!(event["request_model"], "m");
+        let modest = BIG.replace("800", "400");
+        assert_eq!(sent(&call(&gateway, chat(), &modest, 9)), modest, "{profile:?}");
+        let outcome = call(&gateway, chat(), &BIG.replace("800", "2000"), 9);
+        assert_eq!(sent(&outcome), BIG.replace("big-1", "m").replace("800", "900"), "it can put out no more");
+        assert_eq!(told(&outcome).as_deref(), Some("model=m, max_output_tokens=900"));
+    }
+}
+
+#[test]
+fn a_call_that_needs_what_the_cheaper_model_is_not_declared_to_do_keeps_its_model_and_says_why() {
+    let gateway = config(Profile::Envoy, &downgrading(r#""tools", "reasoning""#, DEAR));
+    let with = |member: &str| BIG.replacen('{', &format!("{{{member},"), 1);
+    let tool = r#""tools":[{"type":"function","function":{"name":"f","parameters":{}}}]"#;
+    assert!(sent(&call(&gateway, chat(), &with(tool), 9)).contains(r#""m""#), "it has tools");
+    let image = r#"{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x.example/a.png"}}]}"#;
+    for (body, why) in [
+        (BIG.replace("Hi", &"word ".repeat(1_500)), "downgrade_too_small"),
+        (with(r#""stream":true"#), "lacks_streaming"),
+        (
+            with(r#""response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{}}}"#),
+            "lacks_json_schema",
+        ),
+        (with(r#""web_search_options":{}"#), "lacks_web_search"),
+        (with(r#""models":["big-1","big-2"]"#), "model_elsewhere"),
+        (BIG.replace(r#"{"role":"user","content":"Hi"}"#, image), "lacks_vision"),
+        (BIG.replace("big-1", "other"), "no_downgrade"),
+    ] {
+        let outcome = call(&gateway, chat(), &body, 9);
+        assert_eq!((sent(&outcome), told(&outcome)), (body, None), "{why}");
+        assert_eq!(event(Profile::Envoy, &outcome)["changes"]["not_changed"], why);
+    }
+    let azure = RequestHead::post_json("a.openai.azure.com", "/openai/deployments/big/chat/completions?api-version=1");
+    let outcome = call(&gateway, azure, BIG, 9);
+    assert_eq!(sent(&outcome), BIG);
+    assert_eq!(event(Profile::Envoy, &outcome)["changes"]["not_changed"], "model_in_path");
+}
+
+#[test]
+fn a_budget_that_does_not_pay_for_a_call_may_pay_for_it_at_the_cheaper_model_and_holds_nothing_of_the_first_try() {
+    let limit = r#"{"id": "day", "measure": "cost_usd", "per": "day", "limit": "0.05", "reserve": "upper_bound",
+        "thresholds": [{"at_percent": 60, "action": "downgrade"}]}"#;
+    let prices = r#", "unknown_price": "fallback",
+        "fallback_price": {"input_per_million": "10", "output_per_million": "100"}"#;
+    for profile in Profile::ALL.into_iter().filter(|profile| changes(*profile)) {
+        let gateway = config(profile, &format!("{}{prices}", downgrading("", limit)));
+        // A call of the dear model may cost eight cents, which the budget does not pay for; of the cheap one, 0.8.
+        let outcome = call(&gateway, chat(), BIG, 700);
+        let event = event(profile, &outcome);
+        assert_eq!((outcome.status(), told(&outcome).as_deref()), (200, Some("model=m")), "{profile:?} {event:#}");
+        assert_eq!(
+            (&event["limits"][0]["held"], &event["limits"][0]["charged"]),
+            (&json!("0"), &event["cost_usd"]),
+            "{event:#}"
+        );
+        let small = BIG.replace("800", "100");
+        assert_eq!(told(&call(&gateway, chat(), &small, 9)), None, "{profile:?}: below the threshold nothing changes");
     }
 }

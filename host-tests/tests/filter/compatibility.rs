@@ -23,7 +23,7 @@ const ROWS: [Row; 10] = [
     ("budgets shared by the workers of a gateway", shares_budgets),
     ("export to an OpenTelemetry collector", exports),
     ("usage of OpenAI's streams where the client does not ask for it", asks_for_usage),
-    ("limits that cap a call's output", caps_output),
+    ("limits that change a call: less output, a cheaper model", changes_calls),
 ];
 
 fn publishes_the_event(profile: Profile) -> bool {
@@ -101,7 +101,7 @@ fn asks_for_usage(profile: Profile) -> bool {
     String::from_utf8_lossy(&upstream.body).contains("include_usage")
 }
 
-fn caps_output(profile: Profile) -> bool {
+fn changes_calls(profile: Profile) -> bool {
     let limit = r#"{"id": "short", "measure": "output_tokens", "limit": 20, "action": "cap_output"}"#;
     let outcome = pass(&gateway(profile, &format!(r#"{{"limits": [{limit}]}}"#)), one(Dialect::Anthropic, false), 1000);
     outcome.upstream.is_some_and(|upstream| String::from_utf8_lossy(&upstream.body).contains("\"max_tokens\":20"))

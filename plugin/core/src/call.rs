@@ -46,6 +46,8 @@ pub struct Call {
     pub(crate) unmetered: Option<Unmetered>,
     /// Why it was refused for having no price.
     pub(crate) unpriced: Option<Unpriced>,
+    /// Its path names the model.
+    pub(crate) is_model_in_path: bool,
     /// It carries a signature of its own bytes.
     pub(crate) is_signed: bool,
     pub(crate) may_change_request: bool,
@@ -193,6 +195,7 @@ impl Call {
             usage: None,
             unmetered: None,
             unpriced: None,
+            is_model_in_path: false,
             is_signed: false,
             may_change_request: false,
             may_change_answer: false,

@@ -5,10 +5,11 @@
 //! Must not know: how a request is patched, what limits decide.
 
 use crate::call::{Body, Call};
-use crate::config::raw::Action;
+use crate::config::raw::{Action, Capability};
+use crate::dialect::Route;
 use crate::frame::withhold::Withhold;
 use crate::head::RequestHead;
-use crate::limit::{Capping, Estimate, Finding, OUTPUT_LEAST};
+use crate::limit::{Capping, Estimate, Finding, Limit, OUTPUT_LEAST};
 use crate::meter::Meter;
 use serde::Serialize;
 
@@ -16,11 +17,30 @@ use serde::Serialize;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Changes {
+    /// The model, which is a cheaper one.
+    pub model: Option<NewModel>,
     /// The maximum of output tokens for each answer, which was lowered or added.
     pub max_output_tokens: Option<NewMaximum>,
     /// Why a limit's change was not made: `signed`, `request_encoded`, `gateway` (it cannot change bodies),
-    /// `request_too_large`, `no_maximum` (the wire format has no place for one).
+    /// `request_too_large`, `no_maximum` (the wire format has no place for one); `model_in_path`, `model_elsewhere` (the body
+    /// names none, or several), `no_downgrade` (none is configured for the model), `downgrade_too_small`, or `lacks_` and a
+    /// capability.
     pub not_changed: Option<&'static str>,
+}
+
+/// A model in the place of another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct NewModel {
+    /// The model that the request asked for.
+    pub from: String,
+    /// The model that it asks for now.
+    pub to: String,
+    /// The most output tokens that this puts out.
+    #[serde(skip)]
+    pub max_output_tokens: u64,
+    /// The limit that says so.
+    pub limit: String,
 }
 
 /// A maximum of output tokens.
@@ -43,16 +63,26 @@ pub(crate) enum Fixed {
     Gateway,
     TooLarge,
     NoMaximum,
+    ModelInPath,
+    ModelElsewhere,
+    NoDowngrade,
+    DowngradeTooSmall,
+    DowngradeLacks(Capability),
 }
 
 impl Fixed {
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Signed => "signed",
             Self::Encoded => "request_encoded",
             Self::Gateway => "gateway",
             Self::TooLarge => "request_too_large",
             Self::NoMaximum => "no_maximum",
+            Self::ModelInPath => "model_in_path",
+            Self::ModelElsewhere => "model_elsewhere",
+            Self::NoDowngrade => "no_downgrade",
+            Self::DowngradeTooSmall => "downgrade_too_small",
+            Self::DowngradeLacks(capability) => capability.lacking(),
         }
     }
 }
@@ -67,9 +97,16 @@ impl Changes {
     /// What the caller is told of it, as a header's value; `None` where nothing was changed.
     #[must_use]
     pub fn told(&self) -> Option<String> {
-        let maximum = self.max_output_tokens.as_ref()?;
-        Some(format!("max_output_tokens={}", maximum.to))
+        let model = self.model.as_ref().map(|model| format!("model={}", model.to));
+        let maximum = self.max_output_tokens.as_ref().map(|maximum| format!("max_output_tokens={}", maximum.to));
+        let told: Vec<_> = model.into_iter().chain(maximum).collect();
+        (!told.is_empty()).then(|| told.join(", "))
     }
+}
+
+/// Whether the model is named by the path: what the body says of it is not looked at there.
+pub(crate) fn is_model_in_path(head: &RequestHead<'_>, route: &Route) -> bool {
+    route.model.is_some() || head.path.contains("/deployments/")
 }
 
 /// Whether a request carries an AWS signature of its own bytes.
@@ -83,7 +120,7 @@ impl Meter {
     /// another length.
     #[must_use]
     pub fn may_change(&self, call: &Call) -> bool {
-        let limits = call.is_changeable() && self.config.limits.iter().any(|limit| limit.caps());
+        let limits = call.is_changeable() && self.config.limits.iter().any(Limit::changes);
         limits || self.may_ask_for_usage(call)
     }
 
@@ -112,10 +149,7 @@ impl Meter {
     pub(crate) fn cap_output(&self, call: &mut Call) {
         let left = |found: &Finding| Some((found.max_output_tokens?, found.id.clone()));
         if let Some((most, limit)) = call.findings.iter().filter_map(left).min() {
-            let each = |tokens: u64| tokens.checked_div(call.asked.choices).unwrap_or(tokens);
-            let from = call.asked.max_output_tokens.map(each);
-            call.changes.max_output_tokens = Some(NewMaximum { from, to: each(most), limit });
-            call.asked.max_output_tokens = Some(most);
+            call.cap(most, limit);
         }
         let caps = |found: &Finding| self.config.limits.iter().any(|limit| limit.id == found.id && limit.caps());
         let is_due = |found: &Finding| found.action == Action::CapOutput || (found.denies() && caps(found));
@@ -131,13 +165,16 @@ impl Meter {
     pub fn change(&self, call: &mut Call, body: &[u8]) -> Option<Vec<u8>> {
         let dialect = call.route.dialect;
         let maximum = call.changes.max_output_tokens.as_ref().map(|maximum| maximum.to);
-        let capped = maximum.and_then(|most| dialect.capping_output(body, most, self.is_openais(call)));
-        let so_far = capped.as_deref().unwrap_or(body);
+        let model = call.changes.model.as_ref();
+        let renamed = model.and_then(|model| dialect.naming_model(body, &model.to));
+        let so_far = renamed.as_deref().unwrap_or(body);
+        let capped = maximum.and_then(|most| dialect.capping_output(so_far, most, self.is_openais(call)));
+        let so_far = capped.as_deref().unwrap_or(so_far);
         let asking = self.must_ask_for_usage(call).then(|| dialect.asking_for_usage(so_far)).flatten();
         if asking.is_some() {
             call.withhold = Some(Withhold::default());
         }
-        asking.or(capped)
+        asking.or(capped).or(renamed)
     }
 }
 
@@ -147,9 +184,32 @@ impl Call {
         !self.is_signed && !self.is_encoded()
     }
 
+    /// It is judged as a call of the model that is to answer instead, where there is one.
+    pub(crate) fn take_model(&mut self) {
+        let Some(NewModel { to, max_output_tokens, limit, .. }) = self.changes.model.clone() else { return };
+        self.asked.model = Some(to);
+        let most = max_output_tokens.saturating_mul(self.asked.choices);
+        if self.asked.max_output_tokens.is_some_and(|asked| asked > most) {
+            self.cap(most, limit);
+        }
+    }
+
+    /// Its answers, all together, are left so much output.
+    fn cap(&mut self, most: u64, limit: String) {
+        let each = |tokens: u64| tokens.checked_div(self.asked.choices).unwrap_or(tokens);
+        let earlier = self.changes.max_output_tokens.take();
+        let from = earlier.map_or_else(|| self.asked.max_output_tokens.map(each), |earlier| earlier.from);
+        self.changes.max_output_tokens = Some(NewMaximum { from, to: each(most), limit });
+        self.asked.max_output_tokens = Some(most);
+    }
+
     /// The gateway did not take the changed request: it goes on as it is.
     pub fn keep_request(&mut self) {
         self.withhold = None;
+        if let Some(model) = self.changes.model.take() {
+            self.asked.model = Some(model.from);
+            self.changes.not_changed = Some(Fixed::Gateway.name());
+        }
         if let Some(maximum) = self.changes.max_output_tokens.take() {
             self.asked.max_output_tokens = maximum.from.map(|from| from.saturating_mul(self.asked.choices));
             self.changes.not_changed = Some(Fixed::Gateway.name());

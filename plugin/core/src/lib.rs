@@ -20,6 +20,7 @@ pub mod config;
 mod counting;
 mod cut;
 pub mod dialect;
+pub mod downgrade;
 mod estimate;
 pub mod event;
 pub mod frame;

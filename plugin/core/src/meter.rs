@@ -29,6 +29,7 @@ use crate::settlement::Settlement;
 use crate::time::Timestamp;
 use crate::tokens::Counter;
 use crate::tokens::memo::Memo;
+use std::borrow::Cow;
 
 /// Longer ones than any version of the header needs are not looked at.
 const TRACEPARENT_MAX: usize = 256;
@@ -71,7 +72,8 @@ impl Meter {
         let traceparent = head.headers.get("traceparent").filter(|header| header.len() <= TRACEPARENT_MAX);
         let traceparent = traceparent.map(str::to_owned);
         let is_signed = change::is_signed(head);
-        Some(Call { traceparent, is_signed, ..Call::new(id, now, route, attribution, codings) })
+        let is_model_in_path = change::is_model_in_path(head, &route);
+        Some(Call { traceparent, is_signed, is_model_in_path, ..Call::new(id, now, route, attribution, codings) })
     }
 
     /// The request body is there: counts the prompt and asks every limit on single calls. Budgets are asked next, through
@@ -81,11 +83,13 @@ impl Meter {
             Ok(bytes) => bytes,
             Err((reason, message)) => return self.cannot_judge(call, reason, &message),
         };
-        let request = match call.request_of(&bytes) {
+        let mut request = match call.request_of(&bytes) {
             Ok(request) => call.route.outrank(request),
             Err((reason, message)) => return self.cannot_judge(call, reason, &message),
         };
         call.asked = Asked::of(&request);
+        call.take_model();
+        request.model = call.asked.model.clone().map(Cow::Owned);
         let metadata = request.metadata.map(Raw::get);
         self.config.sources.add_body(&mut call.attribution, request.end_user.as_deref(), metadata);
         call.prompt = self.count(call.route.dialect, &request, body.cuts());

@@ -10,14 +10,15 @@ pub use read::ConfigError;
 
 use crate::attribution::{Dimension, Source, Sources};
 use crate::dialect::{Dialect, Route};
+use crate::downgrade::Downgrade;
 use crate::head::RequestHead;
 use crate::limit::{Limit, Pattern};
 use crate::operator::Operator;
 use crate::price::{Discount, Override, PriceBook, Rate, RateError, UnknownPrice};
 use crate::usage::{Bucket, PerBucket};
 use raw::{
-    AcceptEncoding, Decimal, FailureMode, HostChoice, RawConfig, RawDiscount, RawOperator, RawOtlp, RawPrice, RawRoute,
-    SharedData, UnknownPriceChoice,
+    AcceptEncoding, Decimal, FailureMode, HostChoice, RawConfig, RawDiscount, RawDowngrade, RawLimit, RawOperator,
+    RawOtlp, RawPrice, RawRoute, SharedData, UnknownPriceChoice,
 };
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -45,6 +46,8 @@ pub struct Config {
     pub prices: PriceBook,
     /// Limits.
     pub limits: Vec<Limit>,
+    /// Models that may answer in the place of others.
+    pub downgrades: Vec<Downgrade>,
     /// Where operators see budgets.
     pub operator: Option<Operator>,
     /// Dimensions that label metrics.
@@ -180,6 +183,7 @@ impl Compiler {
             sources: sources(&raw),
             prices: self.prices(&raw),
             limits: self.limits(&raw),
+            downgrades: self.downgrades(&raw),
             operator: self.operator(&raw),
             labels: raw.metrics.labels.clone(),
             max_label_values: usize::try_from(raw.metrics.max_values).unwrap_or(usize::MAX),
@@ -187,6 +191,38 @@ impl Compiler {
             otlp: self.otlp(&raw),
             routes: raw.routes.iter().enumerate().map(|(index, route)| self.route(index, route)).collect(),
         }
+    }
+
+    fn downgrades(&mut self, raw: &RawConfig) -> Vec<Downgrade> {
+        for (index, RawDowngrade { model, to, max_output_tokens, .. }) in raw.downgrades.iter().enumerate() {
+            let item = self.written.item("downgrades", index);
+            for (field, is_missing) in [("model", model.is_empty()), ("to", to.is_empty())] {
+                if is_missing {
+                    self.error(format!("{item}.{field}"), "missing", "name a model");
+                }
+            }
+            if *max_output_tokens == 0 {
+                let hint = "say how many tokens the model can put out; its provider documents it";
+                self.error(format!("{item}.max_output_tokens"), "missing", hint);
+            }
+        }
+        let is_wanted = raw.limits.iter().any(RawLimit::downgrades);
+        if is_wanted && raw.downgrades.is_empty() {
+            self.error(
+                "downgrades".to_owned(),
+                "missing, and a limit says `downgrade`",
+                "name a model to downgrade to",
+            );
+        }
+        let used = |raw: &RawDowngrade| Downgrade {
+            model: Pattern::new(&raw.model),
+            provider: raw.provider.clone(),
+            to: raw.to.clone(),
+            max_output_tokens: raw.max_output_tokens,
+            max_input_tokens: raw.max_input_tokens,
+            capabilities: raw.capabilities.iter().copied().collect(),
+        };
+        raw.downgrades.iter().map(used).collect()
     }
 
     fn operator(&mut self, raw: &RawConfig) -> Option<Operator> {

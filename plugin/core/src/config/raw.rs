@@ -4,8 +4,10 @@
 //! Invariants: unknown fields are errors everywhere; every field has a default, so `{}` is valid and useful.
 //! Must not know: what the values mean; [`Config`](super::Config) decides.
 
+mod downgrade;
 mod limit;
 
+pub use downgrade::{Capability, RawDowngrade};
 pub use limit::{
     Action, Debt, KeyPart, Measure, OnMissing, Per, RawLimit, RawMatch, RawThreshold, Refill, Reserve, Unbounded,
 };
@@ -56,6 +58,9 @@ pub struct RawConfig {
     pub fallback_price: Option<RawFallbackPrice>,
     /// Limits on calls. All that match a call apply.
     pub limits: Vec<RawLimit>,
+    /// Models that may answer in the place of others, where a limit says `downgrade`. The first counts that can do what a
+    /// call asks for.
+    pub downgrades: Vec<RawDowngrade>,
     /// Where operators see budgets and raise them for a time. Off when absent.
     pub operator: Option<RawOperator>,
     /// Metrics.
@@ -123,6 +128,7 @@ impl Default for RawConfig {
             unknown_price: UnknownPriceChoice::Track,
             fallback_price: None,
             limits: Vec::new(),
+            downgrades: Vec::new(),
             metrics: RawMetrics::default(),
             log_events: true,
             operator: None,

@@ -18,6 +18,7 @@ mod google;
 mod include_usage;
 mod limits;
 mod medium;
+mod needs;
 mod nested;
 pub(crate) mod object;
 mod ollama;

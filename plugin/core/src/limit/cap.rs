@@ -30,6 +30,12 @@ impl Limit {
         self.has(Action::CapOutput)
     }
 
+    /// Whether it changes requests.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        self.caps() || self.has(Action::Downgrade)
+    }
+
     /// The amount of what a request states, by which single calls are judged.
     pub(super) fn stated(&self, estimate: &Estimate) -> Option<i128> {
         match self.reserve {

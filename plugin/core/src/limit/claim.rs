@@ -262,6 +262,12 @@ impl Claims {
         }
     }
 
+    /// Gives up what is held, as the next changes: the call is to be judged anew.
+    pub fn withdraw(&mut self) {
+        self.refusal = None;
+        self.release(self.claims.len());
+    }
+
     /// What came of the change that [`Claims::next`] gave; `None` when it could not be made.
     pub fn took(&mut self, done: Option<&Done>, limits: &[Limit]) {
         match self.stage {
@@ -399,6 +405,9 @@ impl Claims {
             (State::Planned | State::Lost, None) => None,
         };
         let beyond = balance.and_then(|balance| limit.beyond(balance.used(), balance.allowed));
+        // What does not fit would be used as well.
+        let refused = refusal.and_then(|refusal| refusal.amount).unwrap_or(0);
+        let wanted = balance.map(|balance| (balance.used().saturating_add(refused), balance.allowed));
         let capped = capping.and_then(|capping| claim.capped(limit, capping));
         let (standing, action) = match (refusal, &claim.state, claim.amount, beyond) {
             (Some(refusal), ..) => (refusal.standing, Action::Deny),
@@ -417,6 +426,7 @@ impl Claims {
             amount: claim.amount.map(|amount| limit.gauge.show(if claim.is_reduced { claim.held } else { amount })),
             limit: limit.gauge.show(limit.allowed),
             key: claim.key.clone(),
+            downgrades: wanted.is_some_and(|used| limit.acts(Action::Downgrade, used.0, used.1)),
             max_output_tokens: capped,
             ..Finding::default()
         };

@@ -203,6 +203,9 @@ pub struct Finding {
     pub exhausted_at: Option<String>,
     /// The thresholds that this call crossed, in per cent.
     pub crossed: Vec<u32>,
+    /// It wants a cheaper model to answer.
+    #[serde(skip)]
+    pub downgrades: bool,
     /// The most output tokens, of all answers together, that it leaves the call; `None` where it leaves what was asked for.
     #[serde(skip)]
     pub max_output_tokens: Option<u64>,
@@ -308,6 +311,7 @@ impl Limit {
             beyond_percent: beyond.map(|threshold| threshold.percent),
             amount: amount.map(|amount| self.gauge.show(amount)),
             limit: self.gauge.show(self.allowed),
+            downgrades: amount.is_some_and(|amount| self.acts(Action::Downgrade, amount, self.allowed)),
             max_output_tokens: capped,
             ..Finding::default()
         })

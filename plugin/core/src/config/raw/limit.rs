@@ -63,6 +63,15 @@ pub struct RawLimit {
     pub status: u16,
 }
 
+impl RawLimit {
+    /// Whether it downgrades calls anywhere.
+    #[must_use]
+    pub fn downgrades(&self) -> bool {
+        let actions = self.thresholds.iter().map(|threshold| threshold.action).chain([self.action]);
+        actions.into_iter().any(|action| action == Action::Downgrade)
+    }
+}
+
 impl Default for RawLimit {
     fn default() -> Self {
         Self {
@@ -256,6 +265,8 @@ pub enum Action {
     Observe,
     /// The answer carries a header `x-tollgate-warning`.
     Warn,
+    /// A cheaper model answers, where `downgrades` names one that can do what the call asks for.
+    Downgrade,
     /// The request's maximum of output tokens is lowered to what is left of the limit. Where too little is left, or the
     /// request cannot be changed, the call is refused at the limit.
     CapOutput,
