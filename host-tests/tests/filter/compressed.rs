@@ -97,6 +97,64 @@ fn no_limit_is_escaped_by_compressing_a_request_on_any_gateway() {
     }
 }
 
+/// What is odd, the coding that the head states, the body, and why the call cannot be judged; `None` where it can, as
+/// servers read it.
+type Misstated = (&'static str, Option<&'static str>, Vec<u8>, Option<&'static str>);
+
+/// Bodies that do not have the coding stated, or not as it should be.
+fn misstated(plain: &[u8]) -> Vec<Misstated> {
+    let encoded = gzip(plain);
+    let cut = encoded[..encoded.len() / 2].to_vec();
+    let malformed = Some("request_malformed");
+    let undone = Some("request_encoded");
+    let too_large = Some("request_too_large");
+    vec![
+        ("in another case", Some("GZip"), encoded.clone(), None),
+        ("no coding by name", Some("identity"), plain.to_vec(), None),
+        ("an empty name", Some(""), plain.to_vec(), None),
+        ("empty names around it", Some(" , gzip,"), encoded.clone(), None),
+        ("unknown", Some("compress"), plain.to_vec(), undone),
+        ("known, behind an unknown", Some("compress, gzip"), encoded.clone(), undone),
+        ("gzip that is plain", Some("gzip"), plain.to_vec(), None),
+        // Its first byte asks for a window that is not granted.
+        ("br that is gzip", Some("br"), encoded.clone(), too_large),
+        ("zstd that is gzip", Some("zstd"), encoded.clone(), malformed),
+        ("twice, but once", Some("gzip, gzip"), encoded.clone(), None),
+        ("once, but twice", Some("gzip"), gzip(&encoded), malformed),
+        ("untold", None, encoded.clone(), malformed),
+        ("cut off", Some("gzip"), cut, undone),
+        ("nothing within", Some("gzip"), gzip(b""), malformed),
+        ("a bomb", Some("gzip"), gzip(&vec![b' '; 96 << 20]), too_large),
+    ]
+}
+
+#[test]
+fn no_limit_is_escaped_by_a_coding_that_the_body_does_not_have() {
+    let exchange = one(Dialect::Anthropic, false);
+    for profile in Profile::ALL {
+        for failure_mode in ["closed", "open"] {
+            let limits = r#""limits": [{"id": "none", "limit": 0}]"#;
+            let gateway = gateway(profile, &format!(r#"{{"failure_mode": "{failure_mode}", {limits}}}"#));
+            for (name, coding, body, reason) in misstated(&exchange.request) {
+                let head = exchange.request_head();
+                let head = coding.into_iter().fold(head, |head, coding| head.header("content-encoding", coding));
+                let stream = gateway.worker(0).open(head);
+                stream.request_body(&body, true);
+                stream.respond(exchange.response_head()).response_body(&exchange.response, true);
+                let outcome = stream.finish();
+                let about = format!("{name} on {profile:?}, {failure_mode}");
+                let is_refused = reason.is_none() || failure_mode == "closed";
+                let event = event(profile, &outcome);
+                assert_eq!(outcome.trap, None, "{about}");
+                assert_eq!(event["unmetered_reason"].as_str(), reason, "{about}: {event:#}");
+                assert_eq!(event["outcome"] == "denied", is_refused, "{about}: {event:#}");
+                let arrived = outcome.upstream.filter(|upstream| upstream.complete).map(|upstream| upstream.body);
+                assert!(arrived == (!is_refused).then_some(body), "{about}: forwarded whole, or not at all");
+            }
+        }
+    }
+}
+
 /// What upstream is asked for when the client asks for this.
 fn accepted(profile: Profile, config: &str, exchange: &Exchange, header: &str) -> Option<String> {
     let gateway = gateway(profile, config);
