@@ -273,6 +273,7 @@ impl Http {
             root.share_lesson(taught, now());
         }
         root.export(&event);
+        root.admit_series(&event, now());
         let measured = root.meter.measure(&event);
         let to_log = root.meter.config().log_events;
         output::emit(host, &mut root.metrics, &mut self.published, &event, &measured, to_log);

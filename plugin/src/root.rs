@@ -18,6 +18,7 @@ use tollgate_core::head;
 use tollgate_core::ledger::{Charge, Keep, Key, TaskAccount};
 use tollgate_core::meter::Meter;
 use tollgate_core::names::metric;
+use tollgate_core::series::Admitted;
 use tollgate_core::time::Timestamp;
 
 /// A plugin configuration, in use.
@@ -102,6 +103,24 @@ impl Root {
         });
         if let Some(lessons) = self.metrics.note_store(told) {
             self.meter.learn(taught.subject.clone(), lessons);
+        }
+    }
+
+    /// Decides with the other workers which series an event has, where that is not decided yet.
+    pub(crate) fn admit_series(&mut self, event: &Event, now: Timestamp) {
+        if !self.meter.must_admit_series(event) {
+            return;
+        }
+        let key = Admitted::key();
+        let admitted = self.store.update(&key, now, |bucket| {
+            let mut admitted = bucket.get(&key)?.unwrap_or_default();
+            if self.meter.admit_series(event, &mut admitted) {
+                bucket.put(&key, &admitted, Admitted::EXPIRES, Keep::Live)?;
+            }
+            Ok(admitted)
+        });
+        if let Some(admitted) = self.metrics.note_store(admitted) {
+            self.meter.take_series(admitted);
         }
     }
 

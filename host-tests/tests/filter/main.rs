@@ -22,6 +22,7 @@ mod memory;
 mod operator;
 mod outputs;
 mod races;
+mod series;
 mod spans;
 mod spoofing;
 mod strangers;

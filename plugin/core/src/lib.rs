@@ -40,6 +40,7 @@ pub mod prompt;
 mod refusal;
 #[cfg(feature = "schema")]
 pub mod schema;
+pub mod series;
 mod settlement;
 mod step;
 pub mod time;

@@ -25,6 +25,7 @@ use crate::head::{RequestHead, ResponseHead};
 use crate::limit::Outputs;
 use crate::metrics::{Measurement, Measurer};
 use crate::refusal;
+use crate::series::Admitted;
 use crate::settlement::Settlement;
 use crate::time::Timestamp;
 use crate::tokens::Counter;
@@ -51,7 +52,7 @@ impl Meter {
     /// `secret` keys the memo of counts: 128 bits that nobody outside can guess, drawn anew for every VM.
     #[must_use]
     pub fn new(config: Config, secret: [u64; 2]) -> Self {
-        let measurer = Measurer::new(config.labels.clone(), config.max_label_values);
+        let measurer = Measurer::new(&config);
         let counter = Counter::new();
         let (memo, learned, outputs) = (Memo::new(secret), Learned::default(), Outputs::default());
         Self { config, counter, memo, learned, outputs, measurer }
@@ -168,6 +169,23 @@ impl Meter {
     #[must_use]
     pub fn progress<'a>(&mut self, call: &'a Call) -> Progress<'a> {
         Settlement::of(call, None, &mut self.counter).progress(call, &self.config.prices)
+    }
+
+    /// Whether the workers must decide together how an event is counted, before it is.
+    #[must_use]
+    pub fn must_admit_series(&self, event: &Event) -> bool {
+        self.measurer.must_admit(event)
+    }
+
+    /// Admits the series of an event to those of all workers, where there is room; `true` when that changes them.
+    #[must_use]
+    pub fn admit_series(&self, event: &Event, admitted: &mut Admitted) -> bool {
+        self.measurer.admit(event, admitted)
+    }
+
+    /// Takes over which series all workers admitted.
+    pub fn take_series(&mut self, admitted: Admitted) {
+        self.measurer.take(admitted);
     }
 
     /// What the gateway counts for an event of a call that is over.

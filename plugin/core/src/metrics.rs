@@ -1,26 +1,31 @@
 //! From an event to what a gateway counts: names with labels, and amounts.
 //!
 //! Labels are part of the name, as `;key=value`, since that is all a proxy-wasm host takes.
-//! Invariants: label values hold no byte that could end a label or a name; a name is at most 250 bytes; a label has
-//! a bounded number of values, later ones are `other`; names that were spelled are kept, for a bounded number of label sets.
+//! Invariants: label values hold no byte that could end a label or a name; a name is at most 250 bytes; there are no more
+//! series than the cap, whatever clients send ([`crate::series`]), and what has no series of its own is counted as `other`;
+//! no nanodollar is lost to rounding.
 //! Must not know: how a gateway defines or stores metrics.
 
 use crate::attribution::Dimension;
+use crate::config::Config;
 use crate::event::{Event, Outcome, UsageSource};
-use crate::limit::{Finding, Standing};
+use crate::limit::{Finding, Limit, Pattern, Standing};
 use crate::money::Usd;
 use crate::names::{label, metric};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::prompt::Component;
+use crate::series::{Admitted, Caps, OTHER, Set, Standing as Admission};
+use crate::usage::Bucket;
+use siphasher::sip::SipHasher13;
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
 /// Longest name; hosts prefix it and have limits of their own (Kong traps above 256).
 const NAME_MAX: usize = 250;
 /// Longest label value.
 const VALUE_MAX: usize = 64;
-/// Stands for values beyond the cap of a label.
-const OTHER: &str = "other";
-/// Most sets of labels whose names are kept: some 25 names of 100 bytes each.
-const LABEL_SETS_MAX: usize = 512;
+/// Series that no call has: failures of the gateway, the ledger and the collector, and labels that were folded.
+const SERIES_OF_THE_FILTER: u64 = 64;
 
 /// What kind of metric an amount goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,103 +75,130 @@ const fn plain(letter: char) -> char {
     }
 }
 
-/// Turns events into measurements, holding each label to its cap.
+/// Turns events into measurements, with no more series than were admitted.
 #[derive(Debug)]
 pub struct Measurer {
     labels: Vec<Dimension>,
-    max_values: usize,
-    seen: BTreeMap<&'static str, BTreeSet<String>>,
-    /// Keys of each limit that are shown.
-    budgets: BTreeMap<String, BTreeSet<String>>,
+    /// Models that name themselves without being in the price list.
+    models: Vec<Pattern>,
+    caps: Caps,
+    /// Series that the labels of a call can have.
+    weight: u64,
+    admitted: Admitted,
     names: Names,
 }
 
 impl Measurer {
-    /// Labels every metric with the model and these dimensions, in an order that does not depend on theirs.
+    /// Labels every metric with the model and the configured dimensions, in an order that does not depend on theirs.
     #[must_use]
-    pub fn new(mut labels: Vec<Dimension>, max_values: usize) -> Self {
+    pub fn new(config: &Config) -> Self {
+        let mut labels = config.labels.clone();
         labels.sort_unstable();
         labels.dedup();
-        Self {
-            labels,
-            max_values,
-            seen: BTreeMap::new(),
-            budgets: BTreeMap::new(),
-            names: Names { by_labels: BTreeMap::new() },
-        }
+        let weight = series_of_a_call(&config.limits);
+        // Calls that are not admitted need their place too.
+        let series = config.max_series.saturating_sub(weight).saturating_sub(SERIES_OF_THE_FILTER);
+        let caps = Caps { values: config.max_label_values, series };
+        let names = Names { by_labels: BTreeMap::new() };
+        Self { labels, models: config.metric_models.clone(), caps, weight, admitted: Admitted::default(), names }
+    }
+
+    /// Whether the other workers have a say in how this event is counted.
+    #[must_use]
+    pub fn must_admit(&self, event: &Event) -> bool {
+        let is_open = |mut set: Set<'_>| self.admitted.fold(&mut set, self.caps) == Admission::Open;
+        self.with_sets(event, is_open).contains(&true)
+    }
+
+    /// Admits to what all workers admitted what the event needs; `true` when that changes it.
+    #[must_use]
+    pub fn admit(&self, event: &Event, admitted: &mut Admitted) -> bool {
+        self.with_sets(event, |set| admitted.admit(set, self.caps)).contains(&true)
+    }
+
+    /// Takes over what all workers admitted.
+    pub fn take(&mut self, admitted: Admitted) {
+        self.admitted = admitted;
     }
 
     /// Everything an event of an ended call counts.
     pub fn measure(&mut self, event: &Event) -> Vec<Measurement> {
-        let base = self.base_labels(event);
+        let mut set = self.set_of_call(event);
+        let asked = set.labels.clone();
+        if self.admitted.fold(&mut set, self.caps) != Admission::Admitted {
+            set.labels.iter_mut().for_each(|(_, value)| *value = OTHER);
+        }
+        let base = set.labels;
         let names = self.names.with(&base);
         let mut measured = Vec::with_capacity(names.len());
-        let mut add = |metric, labels: &[(&'static str, &str)], kind, amount| {
-            measured.push(Measurement { name: spelled(names, metric, labels, &base), kind, amount });
+        let mut add = |metric, labels: &[(&'static str, &str)], kind, amount: Amount| {
+            let Some(name) = spelled(names, metric, labels, &base) else { return };
+            let amount = name.counted(amount);
+            measured.push(Measurement { name: Rc::clone(&name.text), kind, amount });
         };
-        add(metric::REQUESTS, &[(label::OUTCOME, event.outcome.name())], Kind::Counter, 1);
+        add(metric::REQUESTS, &[(label::OUTCOME, event.outcome.name())], Kind::Counter, Amount::Whole(1));
         for (direction, tokens) in totals(event) {
-            tokens
-                .into_iter()
-                .for_each(|tokens| add(metric::TOKENS, &[(label::TYPE, direction)], Kind::Counter, tokens));
+            let labels = [(label::TYPE, direction)];
+            tokens.into_iter().for_each(|tokens| add(metric::TOKENS, &labels, Kind::Counter, Amount::Whole(tokens)));
         }
         for (bucket, tokens) in event.usage.tokens.iter().filter(|(_, tokens)| *tokens > 0) {
-            add(metric::BUCKET_TOKENS, &[(label::TYPE, bucket.name())], Kind::Counter, tokens);
+            add(metric::BUCKET_TOKENS, &[(label::TYPE, bucket.name())], Kind::Counter, Amount::Whole(tokens));
         }
         if let Some(cost) = event.cost_usd {
-            add(metric::COST, &[], Kind::Counter, nano(cost));
+            add(metric::COST, &[], Kind::Counter, Amount::Money(cost));
         }
         for (component, share) in event.components.iter().filter(|(_, share)| share.tokens > 0) {
             let labels = [(label::COMPONENT, *component)];
-            add(metric::COMPONENT_TOKENS, &labels, Kind::Counter, share.tokens);
+            add(metric::COMPONENT_TOKENS, &labels, Kind::Counter, Amount::Whole(share.tokens));
             if let Some(cost) = share.cost_usd {
-                add(metric::COMPONENT_COST, &labels, Kind::Counter, nano(cost));
+                add(metric::COMPONENT_COST, &labels, Kind::Counter, Amount::Money(cost));
             }
         }
         match event.cache.savings_usd {
-            Some(saved) if saved > Usd::ZERO => add(metric::CACHE_SAVINGS, &[], Kind::Counter, nano(saved)),
+            Some(saved) if saved > Usd::ZERO => add(metric::CACHE_SAVINGS, &[], Kind::Counter, Amount::Money(saved)),
             Some(saved) if saved < Usd::ZERO => {
-                add(metric::CACHE_LOSSES, &[], Kind::Counter, nano(Usd::ZERO.minus(saved)));
+                add(metric::CACHE_LOSSES, &[], Kind::Counter, Amount::Money(Usd::ZERO.minus(saved)));
             }
             _ => {}
         }
         if let Some(reason) = &event.unmetered_reason {
-            add(metric::UNMETERED, &[(label::REASON, reason)], Kind::Counter, 1);
+            add(metric::UNMETERED, &[(label::REASON, reason)], Kind::Counter, Amount::Whole(1));
         }
         if event.unpriced_reason.is_some() && event.usage_source != UsageSource::None {
-            add(metric::UNPRICED, &[], Kind::Counter, 1);
+            add(metric::UNPRICED, &[], Kind::Counter, Amount::Whole(1));
         }
         for found in event.limits.iter().filter(|found| found.standing != Standing::Within) {
             let action = if found.denies() { "deny" } else { "observe" };
-            add(metric::LIMITED, &[(label::LIMIT, &found.id), (label::ACTION, action)], Kind::Counter, 1);
+            let labels = [(label::LIMIT, found.id.as_str()), (label::ACTION, action)];
+            add(metric::LIMITED, &labels, Kind::Counter, Amount::Whole(1));
         }
         for found in &event.limits {
             for percent in &found.crossed {
                 let labels = [(label::LIMIT, found.id.as_str()), (label::PERCENT, &*percent.to_string())];
-                add(metric::THRESHOLDS, &labels, Kind::Counter, 1);
+                add(metric::THRESHOLDS, &labels, Kind::Counter, Amount::Whole(1));
             }
         }
         if event.outcome != Outcome::Denied {
-            add(metric::DURATION, &[], Kind::Histogram, event.timing.duration_ms);
-            event.timing.ttft_ms.into_iter().for_each(|ttft| add(metric::TTFT, &[], Kind::Histogram, ttft));
+            add(metric::DURATION, &[], Kind::Histogram, Amount::Whole(event.timing.duration_ms));
+            let ttft = event.timing.ttft_ms.into_iter();
+            ttft.for_each(|ttft| add(metric::TTFT, &[], Kind::Histogram, Amount::Whole(ttft)));
+        }
+        for ((label, _), _) in asked.iter().zip(&base).filter(|(asked, counted)| asked != counted) {
+            let name = named(metric::FOLDED, &[(label::LABEL, label)]).into();
+            measured.push(Measurement { name, kind: Kind::Counter, amount: 1 });
         }
         event.limits.iter().for_each(|found| self.budget(found, &mut measured));
         measured
     }
 
     /// How a budget stands. Of keys beyond the cap nothing is shown: amounts of several would make no sense as one.
-    fn budget(&mut self, found: &Finding, measured: &mut Vec<Measurement>) {
-        let Some(gauges) = found.gauges else { return };
-        let key: Vec<_> = found.key.values().map(String::as_str).collect();
-        let key = key.join("/");
-        let seen = self.budgets.entry(found.id.clone()).or_default();
-        if !seen.contains(&key) {
-            if seen.len() >= self.max_values {
-                return;
-            }
-            seen.insert(key.clone());
+    fn budget(&self, found: &Finding, measured: &mut Vec<Measurement>) {
+        let (Some(gauges), shown) = (found.gauges, BudgetLabels::of(found)) else { return };
+        let mut set = shown.set();
+        if self.admitted.fold(&mut set, self.caps) != Admission::Admitted || set != shown.set() {
+            return;
         }
-        let labels = [(label::LIMIT, found.id.as_str()), (label::KEY, key.as_str())];
+        let labels = [(label::LIMIT, found.id.as_str()), (label::KEY, shown.key.as_str())];
         for (name, amount) in [
             (metric::BUDGET_USED, gauges.used),
             (metric::BUDGET_RESERVED, gauges.reserved),
@@ -177,32 +209,74 @@ impl Measurer {
         }
     }
 
-    /// Model, provider and the configured dimensions. Only models that the price list knows name themselves: a
-    /// client can ask for any.
-    fn base_labels<'e>(&mut self, event: &'e Event) -> Vec<(&'static str, &'e str)> {
-        let model = event.prices.first().map_or("unknown", |price| price.model.as_str());
-        let mut labels = vec![(label::MODEL, model), (label::PROVIDER, event.provider.as_str())];
-        for dimension in &self.labels {
-            if let Some(value) = event.attribution.get(*dimension) {
-                labels.push((dimension.name(), value));
-            }
-        }
-        for (key, value) in &mut labels {
-            let seen = self.seen.entry(key).or_default();
-            if !seen.contains(*value) {
-                if seen.len() >= self.max_values {
-                    *value = OTHER;
-                } else {
-                    seen.insert((*value).to_owned());
-                }
-            }
-        }
-        labels
+    /// Model, provider and the configured dimensions.
+    fn set_of_call<'a>(&self, event: &'a Event) -> Set<'a> {
+        let mut labels = vec![(label::MODEL, self.model(event)), (label::PROVIDER, event.provider.as_str())];
+        let dimensions = self.labels.iter();
+        labels.extend(dimensions.filter_map(|label| Some((label.name(), event.attribution.get(*label)?))));
+        Set { labels, weight: self.weight }
+    }
+
+    /// The model as it is counted: by the name that the price list or the operator has for it, since a client can ask
+    /// for any.
+    fn model<'a>(&self, event: &'a Event) -> &'a str {
+        let named = [event.response_model.as_deref(), event.request_model.as_deref()];
+        let is_listed = |model: &&str| self.models.iter().any(|pattern| pattern.matches(model));
+        let listed = named.into_iter().flatten().find(is_listed);
+        listed.or_else(|| event.prices.first().map(|price| price.model.as_str())).unwrap_or("unknown")
+    }
+
+    /// Every set of labels that the event is counted under.
+    fn with_sets<T>(&self, event: &Event, mut each: impl FnMut(Set<'_>) -> T) -> Vec<T> {
+        let budgets = event.limits.iter().filter(|found| found.gauges.is_some()).map(BudgetLabels::of);
+        let budgets: Vec<_> = budgets.collect();
+        let sets = std::iter::once(self.set_of_call(event)).chain(budgets.iter().map(BudgetLabels::set));
+        sets.map(&mut each).collect()
     }
 }
 
+/// What the gauges of a budget are labelled with.
+struct BudgetLabels {
+    /// Keys of each limit have a cap of their own.
+    label: String,
+    key: String,
+}
+
+impl BudgetLabels {
+    fn of(found: &Finding) -> Self {
+        let key: Vec<_> = found.key.values().map(String::as_str).collect();
+        Self { label: format!("{}/{}", label::KEY, found.id), key: key.join("/") }
+    }
+
+    fn set(&self) -> Set<'_> {
+        const GAUGES: u64 = 4;
+        Set { labels: vec![(&self.label, &self.key)], weight: GAUGES }
+    }
+}
+
+/// The most series that calls with the same labels can have.
+fn series_of_a_call(limits: &[Limit]) -> u64 {
+    const OUTCOMES: usize = 8;
+    const DIRECTIONS: usize = 2;
+    /// With some to spare, for reasons to come.
+    const REASONS: usize = 16;
+    /// Cost, savings, losses, unpriced; the two histograms.
+    const SINGLE: usize = 6;
+    // Refused or observed, and each threshold.
+    let of_limit = |limit: &Limit| limit.thresholds.len().saturating_add(2);
+    let components = Component::ALL.len().saturating_mul(2);
+    let parts = [OUTCOMES, DIRECTIONS, Bucket::ALL.len(), components, REASONS, SINGLE];
+    let series = parts.into_iter().chain(limits.iter().map(of_limit)).fold(0, usize::saturating_add);
+    u64::try_from(series).unwrap_or(u64::MAX)
+}
+
+/// The least `max_series` that lets the calls of one application be told apart.
+pub(crate) fn least_series(limits: &[Limit]) -> u64 {
+    series_of_a_call(limits).saturating_mul(2).saturating_add(SERIES_OF_THE_FILTER)
+}
+
 /// Names that were spelled before, by the labels that all metrics of a call share. Spelling is most of the work of
-/// measuring, and calls of one application repeat each other's names.
+/// measuring, and calls of one application repeat each other's names. There are as many as were admitted.
 #[derive(Debug)]
 struct Names {
     by_labels: BTreeMap<String, Vec<Name>>,
@@ -210,50 +284,63 @@ struct Names {
 
 #[derive(Debug)]
 struct Name {
-    metric: &'static str,
-    /// The labels that only this metric has.
-    labels: Vec<(&'static str, String)>,
+    /// Tells the metric, and the labels that only it has, from others with the same labels of the call.
+    hash: u64,
     text: Rc<str>,
+    /// What is not counted yet of an amount of money, in femtodollars: less than a nanodollar.
+    carried: i128,
+}
+
+/// How much is counted.
+#[derive(Clone, Copy, Debug)]
+enum Amount {
+    Whole(u64),
+    /// Counted in whole nanodollars; the rest is carried to the next time.
+    Money(Usd),
 }
 
 impl Names {
     /// The names with these labels so far.
     fn with(&mut self, base: &[(&str, &str)]) -> &mut Vec<Name> {
-        let labels = named("", base);
-        if self.by_labels.len() >= LABEL_SETS_MAX && !self.by_labels.contains_key(&labels) {
-            self.by_labels.clear();
+        self.by_labels.entry(named("", base)).or_default()
+    }
+}
+
+impl Name {
+    fn counted(&mut self, amount: Amount) -> u64 {
+        match amount {
+            Amount::Whole(amount) => amount,
+            // Counters only grow: what a provider states below zero counts for nothing.
+            Amount::Money(cost) => {
+                let owed = Usd::from_femto(self.carried).plus(cost.max(Usd::ZERO));
+                let nano = owed.nano_floor();
+                self.carried = owed.femto().rem_euclid(1_000_000);
+                u64::try_from(nano).unwrap_or(u64::MAX)
+            }
         }
-        self.by_labels.entry(labels).or_default()
     }
 }
 
 /// The name of a metric with labels of its own before those that all metrics of the call share.
-fn spelled(
-    names: &mut Vec<Name>,
+fn spelled<'n>(
+    names: &'n mut Vec<Name>,
     metric: &'static str,
     labels: &[(&'static str, &str)],
     base: &[(&str, &str)],
-) -> Rc<str> {
-    let is_same = |name: &&Name| {
-        let own = name.labels.iter().map(|(key, value)| (*key, value.as_str()));
-        name.metric == metric && own.eq(labels.iter().copied())
-    };
-    if let Some(name) = names.iter().find(is_same) {
-        return Rc::clone(&name.text);
+) -> Option<&'n mut Name> {
+    let mut hasher = SipHasher13::new_with_keys(0, 0);
+    (metric, labels).hash(&mut hasher);
+    let hash = hasher.finish();
+    let at = names.iter().position(|name| name.hash == hash).unwrap_or(names.len());
+    if at == names.len() {
+        let all: Vec<_> = labels.iter().chain(base).copied().collect();
+        names.push(Name { hash, text: named(metric, &all).into(), carried: 0 });
     }
-    let all: Vec<_> = labels.iter().chain(base).copied().collect();
-    let text: Rc<str> = named(metric, &all).into();
-    let labels = labels.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
-    names.push(Name { metric, labels, text: Rc::clone(&text) });
-    text
+    names.get_mut(at)
 }
 
 fn totals(event: &Event) -> [(&'static str, Option<u64>); 2] {
     [("input", event.input_tokens), ("output", event.output_tokens)]
-}
-
-fn nano(cost: Usd) -> u64 {
-    u64::try_from(cost.nano_floor()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -266,23 +353,19 @@ mod tests {
     }
 
     #[test]
-    fn names_are_kept_for_a_bounded_number_of_label_sets_and_stay_the_same() {
+    fn a_name_is_spelled_once_and_money_below_a_nanodollar_is_carried_to_the_next_call() {
         let mut names = Names { by_labels: BTreeMap::new() };
-        let name = |names: &mut Names, app: &str| {
-            let base = [("app", app)];
-            [
-                spelled(names.with(&base), "m", &[("type", "input")], &base),
-                spelled(names.with(&base), "m", &[("type", "output")], &base),
-                spelled(names.with(&base), "n", &[], &base),
-            ]
+        let base = [("app", "a")];
+        let mut count = |metric, labels: &[(&'static str, &str)], femto| {
+            let name = spelled(names.with(&base), metric, labels, &base).expect("a name");
+            (name.text.to_string(), name.counted(Amount::Money(Usd::from_femto(femto))))
         };
-        let first = name(&mut names, "a");
-        assert_eq!(first.each_ref().map(|name| &**name), ["m;type=input;app=a", "m;type=output;app=a", "n;app=a"]);
-        for app in 0..2 * LABEL_SETS_MAX {
-            name(&mut names, &format!("app-{app}"));
-            assert!(names.by_labels.len() <= LABEL_SETS_MAX);
-        }
-        assert_eq!(name(&mut names, "a"), first);
+        assert_eq!(count("m", &[("type", "input")], 1_600_000), ("m;type=input;app=a".to_owned(), 1));
+        assert_eq!(count("n", &[], 600_000), ("n;app=a".to_owned(), 0));
+        assert_eq!(count("m", &[("type", "input")], 1_600_000), ("m;type=input;app=a".to_owned(), 2));
+        assert_eq!(count("m", &[("type", "input")], -5_000_000).1, 0);
+        assert_eq!(count("m", &[("type", "input")], 800_000).1, 1);
+        assert_eq!(names.by_labels.values().map(Vec::len).sum::<usize>(), 2);
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub mod metric {
     pub const LEDGER_ERRORS: &str = "tollgate_ledger_errors_total";
     /// Spans and log records that did not reach the collector, by signal and reason.
     pub const EXPORT_DROPPED: &str = "tollgate_export_dropped_total";
+    /// Labels of calls that were counted as `other`, by label.
+    pub const FOLDED: &str = "tollgate_folded_total";
     /// Configurations that were refused.
     pub const CONFIG_ERRORS: &str = "tollgate_config_errors_total";
     /// Whole calls, in milliseconds.
@@ -61,7 +63,7 @@ pub mod metric {
     pub const TTFT: &str = "tollgate_ttft_ms";
 
     /// Every metric, in the order in which the README lists them.
-    pub const ALL: [&str; 22] = [
+    pub const ALL: [&str; 23] = [
         REQUESTS,
         TOKENS,
         BUCKET_TOKENS,
@@ -81,6 +83,7 @@ pub mod metric {
         HOST_ERRORS,
         LEDGER_ERRORS,
         EXPORT_DROPPED,
+        FOLDED,
         CONFIG_ERRORS,
         DURATION,
         TTFT,
@@ -116,10 +119,14 @@ pub mod label {
     /// A status that a host function returned.
     pub const STATUS: &str = "status";
 
+    /// A label that was folded.
+    pub const LABEL: &str = "label";
+
     /// Every one of them, in the order in which they follow a metric's name; dimensions of attribution come last, in
     /// theirs. Kong looks for each label only behind the one before it.
-    pub const ALL: [&str; 13] =
-        [OUTCOME, TYPE, COMPONENT, SIGNAL, REASON, LIMIT, ACTION, PERCENT, KEY, FUNCTION, STATUS, MODEL, PROVIDER];
+    pub const ALL: [&str; 14] = [
+        OUTCOME, TYPE, COMPONENT, SIGNAL, REASON, LIMIT, ACTION, PERCENT, KEY, FUNCTION, STATUS, LABEL, MODEL, PROVIDER,
+    ];
 }
 
 /// Values written for access logs and spans. On Envoy each is filter state `wasm.<name>`.

@@ -13,6 +13,7 @@ use crate::dialect::{Dialect, Route};
 use crate::downgrade::Downgrade;
 use crate::head::RequestHead;
 use crate::limit::{Limit, Pattern};
+use crate::metrics;
 use crate::operator::Operator;
 use crate::price::{Discount, Override, PriceBook, Rate, RateError, UnknownPrice};
 use crate::usage::{Bucket, PerBucket};
@@ -54,6 +55,10 @@ pub struct Config {
     pub labels: Vec<Dimension>,
     /// Values a label may have.
     pub max_label_values: usize,
+    /// Series that all metrics together may have.
+    pub max_series: u64,
+    /// Models that name themselves in metrics.
+    pub metric_models: Vec<Pattern>,
     /// Write events to the log.
     pub log_events: bool,
     /// The collector that spans and log records go to.
@@ -172,6 +177,12 @@ impl Compiler {
         if raw.metrics.max_values == 0 {
             self.error("metrics.max_values".to_owned(), "0 would fold every value", "allow at least 1");
         }
+        let limits = self.limits(&raw);
+        let least = metrics::least_series(&limits);
+        if raw.metrics.max_series < least {
+            let problem = format!("{} series are too few for the calls of one application", raw.metrics.max_series);
+            self.error("metrics.max_series".to_owned(), problem, format!("allow at least {least}"));
+        }
         Config {
             host: raw.host,
             shared_data: raw.shared_data,
@@ -182,11 +193,13 @@ impl Compiler {
             max_request_bytes: usize::try_from(raw.max_request_bytes).unwrap_or(usize::MAX),
             sources: sources(&raw),
             prices: self.prices(&raw),
-            limits: self.limits(&raw),
+            limits,
             downgrades: self.downgrades(&raw),
             operator: self.operator(&raw),
             labels: raw.metrics.labels.clone(),
             max_label_values: usize::try_from(raw.metrics.max_values).unwrap_or(usize::MAX),
+            max_series: raw.metrics.max_series,
+            metric_models: raw.metrics.models.iter().map(|model| Pattern::new(model)).collect(),
             log_events: raw.log_events,
             otlp: self.otlp(&raw),
             routes: raw.routes.iter().enumerate().map(|(index, route)| self.route(index, route)).collect(),

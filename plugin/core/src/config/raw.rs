@@ -329,11 +329,17 @@ pub struct RawMetrics {
     pub labels: Vec<Dimension>,
     /// How many values a label may have; later ones are counted as `other`.
     pub max_values: u32,
+    /// How many series all metrics together may have, in all workers that share data. Calls whose labels are new beyond
+    /// that are counted as `other`.
+    pub max_series: u64,
+    /// Models that are counted under their own name although the price list does not know it; `*` at the end matches any
+    /// rest.
+    pub models: Vec<String>,
 }
 
 impl Default for RawMetrics {
     fn default() -> Self {
-        Self { labels: vec![Dimension::App, Dimension::Team], max_values: 100 }
+        Self { labels: vec![Dimension::App, Dimension::Team], max_values: 100, max_series: 20_000, models: Vec::new() }
     }
 }
 
