@@ -81,6 +81,14 @@ impl Host {
         }
     }
 
+    /// Whether the request's headers can still be changed when its body is there.
+    pub(crate) const fn holds_headers_until_body(self, hold_headers: bool) -> bool {
+        match self {
+            Self::Envoy => hold_headers,
+            Self::Kong | Self::Apisix => true,
+        }
+    }
+
     /// What a piece of the request's body does until the rest is there: Envoy buffers it; the others hand it over
     /// whole in the first place.
     pub(crate) const fn until_rest_of_body(self) -> Action {

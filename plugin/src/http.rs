@@ -3,8 +3,10 @@
 //! ```text
 //! request headers -> body -> [deny | forward] -> response headers -> body* -> end
 //! ```
-//! Traffic that is no LLM call is not buffered, read or changed. Every call ends exactly once: at the response's
-//! end, when it is refused, or when the gateway lets go of it (`on_log`; `on_done` on APISIX; `on_delete`).
+//! Traffic that is no LLM call is not changed, and not buffered or read where its head says so. A request that only its
+//! body can tell from a call is doubtful until then, and leaves no trace where it is none. Every call ends exactly once:
+//! at the response's end, when it is refused, or when the gateway lets go of it (`on_log`; `on_done` on APISIX;
+//! `on_delete`).
 //! Must not know: wire formats, prices, limits.
 
 use crate::abi::{self, Action, Buffer, Headers, LogLevel};
@@ -59,28 +61,19 @@ impl Http {
         let Some(call) = root.meter.open(&request, root.vm.call_id(now.millis(), self.context), now) else {
             return Action::Continue;
         };
+        let is_doubtful = call.is_doubtful();
         self.call = Some(call);
-        if root.is_misconfigured {
+        if root.is_misconfigured && !is_doubtful {
             return self.deny(root, &misconfigured(self.call.as_ref()));
         }
-        let may_change = self.call.as_ref().is_some_and(|call| root.meter.may_change(call));
-        let may_withhold = self.call.as_ref().is_some_and(|call| root.meter.may_ask_for_usage(call));
-        if let Some(codings) = root.meter.accept_encoding(&headers, may_withhold && host.can_change_answers()) {
-            let replaced = abi::replace_header(Headers::Request, "accept-encoding", &codings);
-            root.metrics.note("replace_header_map_value", replaced);
+        if let Some(upgrade) = request.upgrade() {
+            return self.admit(root, Body::Upgraded(upgrade));
+        }
+        if !is_doubtful {
+            self.prepare(root, &headers);
         }
         if end_of_stream && host.reports_missing_body() {
             return self.admit(root, Body::Whole(&[]));
-        }
-        if let Some(call) = self.call.as_mut().filter(|_| may_change) {
-            // Where a body's length cannot be corrected once headers have gone on, they go without.
-            let removed = match host.corrects_length() {
-                true => Ok(()),
-                false => abi::remove_header(Headers::Request, "content-length"),
-            };
-            if root.metrics.note("remove_header_map_value", removed).is_some() {
-                call.allow_changes(host.can_change_requests(), host.can_change_answers());
-            }
         }
         root.metrics.note("set_property", host.ask_for_request_body());
         host.until_body(root.meter.config().hold_headers)
@@ -92,6 +85,9 @@ impl Http {
         }
         self.buffered = size;
         if !end_of_stream {
+            if self.is_ruled_out(root) {
+                return self.leave_alone();
+            }
             return root.host().until_rest_of_body();
         }
         self.admit_buffered(root)
@@ -108,6 +104,10 @@ impl Http {
     pub(crate) fn on_response_headers(&mut self, root: &mut Root, end_of_stream: bool) -> Action {
         let Some(call) = &mut self.call else { return Action::Continue };
         let host = root.host();
+        if call.is_doubtful() {
+            // It is answered before its body was whole, or has none.
+            return self.leave_alone();
+        }
         if !self.is_admitted && !host.reports_missing_body() {
             // It is answered, and no body was shown: there was none. To refuse it now would be too late.
             self.is_admitted = true;
@@ -142,6 +142,9 @@ impl Http {
     pub(crate) fn on_response_body(&mut self, root: &mut Root, size: usize, end_of_stream: bool) -> Action {
         let Some(call) = &mut self.call else { return Action::Continue };
         let host = root.host();
+        if call.is_upgraded() {
+            return Action::Continue;
+        }
         self.awaited = self.awaited.map(|awaited| awaited.saturating_sub(size));
         let end_of_stream = end_of_stream || self.awaited == Some(0);
         let mut piece = Vec::new();
@@ -207,7 +210,67 @@ impl Http {
         self.admit(root, body.as_body())
     }
 
+    /// Readies the request's headers for what metering needs. Only while they have not gone on.
+    fn prepare(&mut self, root: &mut Root, headers: &head::Headers<'_>) {
+        let Some(call) = &mut self.call else { return };
+        let host = root.host();
+        let may_withhold = root.meter.may_ask_for_usage(call) && host.can_change_answers();
+        if let Some(codings) = root.meter.accept_encoding(headers, may_withhold) {
+            let replaced = abi::replace_header(Headers::Request, "accept-encoding", &codings);
+            root.metrics.note("replace_header_map_value", replaced);
+        }
+        if root.meter.may_change(call) {
+            // Where a body's length cannot be corrected once headers have gone on, they go without.
+            let removed = match host.corrects_length() {
+                true => Ok(()),
+                false => abi::remove_header(Headers::Request, "content-length"),
+            };
+            if root.metrics.note("remove_header_map_value", removed).is_some() {
+                call.allow_changes(host.can_change_requests(), host.can_change_answers());
+            }
+        }
+    }
+
+    /// Whether the beginning of a doubtful request's body already shows that it is no call.
+    fn is_ruled_out(&self, root: &mut Root) -> bool {
+        /// Enough to see how a body begins.
+        const BEGINNING: usize = 64;
+        let is_to_see = self.call.as_ref().is_some_and(|call| call.is_doubtful() && !call.is_encoded());
+        if !is_to_see || self.buffered == 0 {
+            return false;
+        }
+        let beginning = abi::buffer(Buffer::RequestBody, self.buffered.min(BEGINNING));
+        let beginning = root.metrics.note("get_buffer_bytes", beginning).flatten().unwrap_or_default();
+        Call::may_begin(&beginning) == Some(false)
+    }
+
+    /// It is no call: from here on the filter never looks at it again.
+    fn leave_alone(&mut self) -> Action {
+        self.call = None;
+        Action::Continue
+    }
+
+    /// The body of a doubtful request is there: whether it is a call. If so, it is treated as one from here on.
+    fn recognise(&mut self, root: &mut Root, body: Body<'_>) -> bool {
+        let Some(call) = self.call.as_mut().filter(|call| call.is_doubtful()) else { return true };
+        if !root.meter.recognise(call, body) {
+            return false;
+        }
+        if root.host().holds_headers_until_body(root.meter.config().hold_headers) {
+            let read = abi::header_pairs(Headers::Request);
+            let pairs = root.metrics.note("get_header_map_pairs", read).unwrap_or_default();
+            self.prepare(root, &head::Headers::new(&abi::pairs(&pairs)));
+        }
+        true
+    }
+
     fn admit(&mut self, root: &mut Root, body: Body<'_>) -> Action {
+        if !self.recognise(root, body) {
+            return self.leave_alone();
+        }
+        if root.is_misconfigured {
+            return self.deny(root, &misconfigured(self.call.as_ref()));
+        }
         let Some(call) = &mut self.call else { return Action::Continue };
         self.is_admitted = true;
         match brake::admit(root, call, body, now()) {
@@ -260,7 +323,7 @@ impl Http {
 
     /// The call is over; does nothing when it already was.
     fn end(&mut self, root: &mut Root, ending: Ending) {
-        let Some(mut call) = self.call.take() else { return };
+        let Some(mut call) = self.call.take().filter(|call| !call.is_doubtful()) else { return };
         let host = root.host();
         let claims = call.take_claims();
         let mut event = root.meter.end(call, ending, now());

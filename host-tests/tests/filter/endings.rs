@@ -6,7 +6,7 @@ use tollgate_host::gateway::{Gateway, Headers, Outcome, Profile, Stream};
 use tollgate_host::replay::event_of;
 use tollgate_host::standin::Dialect;
 
-use super::support::{Exchange, ask, events_logged, exchanges, gateway, has_metrics, metric, one, pass};
+use super::support::{Exchange, ask, events_logged, exchanges, gateway, has_metrics, last_event, metric, one, pass};
 
 /// What each gateway lets the filter know of one ending: Envoy, Kong, APISIX.
 type Known = [&'static str; 3];
@@ -25,17 +25,11 @@ fn check(expected: Known, drive: impl Fn(&Gateway) -> Outcome) -> Vec<Value> {
         }
         // Kong and APISIX tell that a call broke off when their access logs are written, so only the log has its end.
         let ended = event_of(profile, &outcome).filter(|event| event["outcome"] != "in_flight");
-        let event = ended.unwrap_or_else(|| logged(&gateway));
+        let event = ended.unwrap_or_else(|| last_event(&gateway));
         assert_eq!(event["outcome"], expected, "{profile:?} {event:#}");
         event
     });
     ended.collect()
-}
-
-/// The event in the log.
-fn logged(gateway: &Gateway) -> Value {
-    let line = gateway.log().into_iter().find_map(|line| Some(line.text.strip_prefix("tollgate event ")?.to_owned()));
-    serde_json::from_str(&line.unwrap()).unwrap()
 }
 
 /// A streamed call of which half the answer has arrived.

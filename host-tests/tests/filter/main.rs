@@ -7,6 +7,7 @@ mod attribution;
 mod bodies;
 mod breakers;
 mod budgets;
+mod bypass;
 mod changes;
 mod compatibility;
 mod compressed;

@@ -52,8 +52,13 @@ impl Exchange {
         }
     }
 
+    /// As the provider's client library sends it.
     pub fn request_head(&self) -> RequestHead {
-        RequestHead::post_json(HOST, self.dialect.path())
+        let (name, value) = match self.dialect {
+            Dialect::Anthropic => ("anthropic-version", "2023-06-01"),
+            Dialect::OpenAiChat | Dialect::OpenAiResponses => ("x-stainless-lang", "python"),
+        };
+        RequestHead::post_json(HOST, self.dialect.path()).header(name, value)
     }
 
     pub fn response_head(&self) -> ResponseHead {
@@ -162,6 +167,13 @@ pub fn event(profile: Profile, outcome: &Outcome) -> Value {
 /// How many events the filter logged.
 pub fn events_logged(gateway: &Gateway) -> usize {
     gateway.log().iter().filter(|line| line.text.starts_with(EVENT_LOG_PREFIX)).count()
+}
+
+/// The event that the filter logged last.
+pub fn last_event(gateway: &Gateway) -> Value {
+    let log = gateway.log();
+    let line = log.iter().rev().find_map(|line| line.text.strip_prefix(EVENT_LOG_PREFIX)).unwrap();
+    serde_json::from_str(line).unwrap()
 }
 
 /// The sum of a metric over all label sets that hold these labels; `None` when there is none.

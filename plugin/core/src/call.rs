@@ -6,12 +6,13 @@
 use crate::attribution::{Attribution, bounded};
 use crate::change::{Changes, Fixed};
 use crate::cut::Cut;
-use crate::dialect::{Request, RequestError, ResponseReader, Route, UsagePart};
+use crate::dialect::{Evidence, Request, RequestError, ResponseReader, Route, UsagePart};
 use crate::estimate::Bound;
 use crate::frame::Wellformedness;
 use crate::frame::inflate::{Codings, Inflate, UnknownCoding};
 use crate::frame::reduce::{Cuts, Reduced};
 use crate::frame::withhold::Withhold;
+use crate::head::Upgrade;
 use crate::limit::{Claims, Done, Finding};
 use crate::price::Unpriced;
 use crate::prompt::Prompt;
@@ -90,6 +91,8 @@ pub enum Body<'a> {
     TooLarge(usize),
     /// There are this many bytes, but the gateway does not hand them over (Kong, once they are on disk).
     Unreadable(usize),
+    /// None: another protocol takes the connection over.
+    Upgraded(Upgrade),
 }
 
 /// Why the usage of a call, or a part of it, is unknown.
@@ -107,6 +110,15 @@ pub enum Unmetered {
     /// The request body is not what the dialect says it is.
     #[error("request_malformed")]
     RequestMalformed,
+    /// The request body holds nothing that the dialect reads.
+    #[error("request_unknown")]
+    RequestUnknown,
+    /// The connection goes on as a WebSocket, whose messages are not read.
+    #[error("websocket")]
+    WebSocket,
+    /// The connection goes on in another protocol.
+    #[error("upgrade")]
+    Upgrade,
     /// There was no response.
     #[error("no_response")]
     NoResponse,
@@ -204,6 +216,24 @@ impl Call {
             bound: None,
             withhold: None,
         }
+    }
+
+    /// Whether only the body can tell that this is a call. Until then nothing of the request may be changed.
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        self.route.evidence != Evidence::Head
+    }
+
+    /// Whether the first bytes of the body rule out that this is a call; `None` while they say nothing.
+    #[must_use]
+    pub fn may_begin(body: &[u8]) -> Option<bool> {
+        Route::may_begin(body)
+    }
+
+    /// Whether another protocol took the connection over.
+    #[must_use]
+    pub const fn is_upgraded(&self) -> bool {
+        matches!(self.unmetered, Some(Unmetered::WebSocket | Unmetered::Upgrade))
     }
 
     /// The gateway did not hand over this many bytes of the response.
@@ -310,7 +340,7 @@ impl<'a> Body<'a> {
     pub const fn whole(&self) -> Option<&'a [u8]> {
         match self {
             Self::Whole(bytes) => Some(bytes),
-            Self::Reduced(_) | Self::TooLarge(_) | Self::Unreadable(_) => None,
+            Self::Reduced(_) | Self::TooLarge(_) | Self::Unreadable(_) | Self::Upgraded(_) => None,
         }
     }
 
@@ -318,7 +348,7 @@ impl<'a> Body<'a> {
     pub(crate) fn cuts(&self) -> Cuts<'a> {
         match self {
             Self::Reduced(reduced) => reduced.cuts(),
-            Self::Whole(_) | Self::TooLarge(_) | Self::Unreadable(_) => Cuts::default(),
+            Self::Whole(_) | Self::TooLarge(_) | Self::Unreadable(_) | Self::Upgraded(_) => Cuts::default(),
         }
     }
 }

@@ -131,7 +131,7 @@ impl Meter {
             _ if call.is_encoded() => Some(Fixed::Encoded),
             _ if !call.may_change_request => Some(Fixed::Gateway),
             Body::Whole(_) => None,
-            Body::Reduced(_) | Body::TooLarge(_) | Body::Unreadable(_) => Some(Fixed::TooLarge),
+            Body::Reduced(_) | Body::TooLarge(_) | Body::Unreadable(_) | Body::Upgraded(_) => Some(Fixed::TooLarge),
         }
     }
 

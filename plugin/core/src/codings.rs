@@ -7,7 +7,7 @@
 use crate::call::{Body, Call, Unmetered};
 use crate::config::raw::AcceptEncoding;
 use crate::frame::inflate::{Codings, Ending, Fault, Inflate, accept};
-use crate::head::Headers;
+use crate::head::{Headers, Upgrade};
 use crate::meter::Meter;
 use std::borrow::Cow;
 
@@ -47,6 +47,13 @@ impl Call {
             Body::Unreadable(size) => {
                 let message = format!("the gateway does not hand over the request body of {size} bytes");
                 Err((Unmetered::RequestUnreadable, message))
+            }
+            Body::Upgraded(upgrade) => {
+                let reason = match upgrade {
+                    Upgrade::WebSocket => Unmetered::WebSocket,
+                    Upgrade::Other => Unmetered::Upgrade,
+                };
+                Err((reason, "the connection goes on in another protocol".to_owned()))
             }
         }
     }

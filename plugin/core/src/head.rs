@@ -45,6 +45,30 @@ pub struct RequestHead<'a> {
     pub headers: Headers<'a>,
 }
 
+/// A protocol that takes the connection over, so that there is no body to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upgrade {
+    /// WebSocket.
+    WebSocket,
+    /// Any other, and tunnels.
+    Other,
+}
+
+impl RequestHead<'_> {
+    /// The protocol that the request asks to go on in.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Upgrade> {
+        let asked = self.headers.get(":protocol").or_else(|| self.headers.get("upgrade"));
+        match asked {
+            Some(protocol) if protocol.trim().eq_ignore_ascii_case("websocket") => Some(Upgrade::WebSocket),
+            // HTTP/2 is HTTP; gateways speak it or ignore the wish.
+            Some(protocol) if protocol.trim().eq_ignore_ascii_case("h2c") => None,
+            Some(_) => Some(Upgrade::Other),
+            None => self.method.eq_ignore_ascii_case("CONNECT").then_some(Upgrade::Other),
+        }
+    }
+}
+
 /// The head of a response.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ResponseHead<'a> {

@@ -4,6 +4,7 @@
 //! open -> admit -> respond -> read* -> end
 //! head    body     head       chunks   event
 //! ```
+//! Where a head alone does not show that a request is a call, [`Call::recognise`] asks the body before `admit`.
 //! [`Meter`] holds what calls share, [`Call`] what one call knows so far. [`Meter::end`] consumes the call, so every
 //! call settles exactly once, whatever its ending.
 //! Invariants: values in, effects out; time is an argument; nothing a client or provider sends can make this fail.
@@ -77,6 +78,14 @@ impl Meter {
         Some(Call { traceparent, is_signed, is_model_in_path, ..Call::new(id, now, route, attribution, codings) })
     }
 
+    /// Whether a doubtful request is a call, now that its body is there. What cannot be seen is taken for one.
+    pub fn recognise(&self, call: &mut Call, body: Body<'_>) -> bool {
+        match call.decoded(body, self.config.max_request_bytes) {
+            Ok(bytes) => call.route.recognise(&bytes),
+            Err(_) => call.route.trust(),
+        }
+    }
+
     /// The request body is there: counts the prompt and asks every limit on single calls. Budgets are asked next, through
     /// [`Meter::next_change`].
     pub fn admit(&mut self, call: &mut Call, body: Body<'_>) -> Verdict {
@@ -91,6 +100,13 @@ impl Meter {
         call.asked = Asked::of(&request);
         call.take_model();
         request.model = call.asked.model.clone().map(Cow::Owned);
+        if request.is_unknown() {
+            call.unmetered = Some(Unmetered::RequestUnknown);
+            if self.config.failure_mode == FailureMode::Closed {
+                let message = "the request body holds nothing that is known to be read";
+                return self.cannot_judge(call, Unmetered::RequestUnknown, message);
+            }
+        }
         let metadata = request.metadata.map(Raw::get);
         self.config.sources.add_body(&mut call.attribution, request.end_user.as_deref(), metadata);
         call.prompt = self.count(call.route.dialect, &request, body.cuts());
@@ -101,6 +117,9 @@ impl Meter {
     /// The response's head arrives.
     pub fn respond(&self, call: &mut Call, head: &ResponseHead<'_>) {
         call.status = Some(head.status);
+        if call.is_upgraded() {
+            return;
+        }
         let codings = Codings::of(head.headers.all("content-encoding"));
         // Only streams have the chunk, and only plain ones can lose it; anything else must pass as it comes.
         let is_stream = head.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));

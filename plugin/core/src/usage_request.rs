@@ -13,15 +13,17 @@ impl Meter {
     /// Whether the request may have to be changed so that its stream states usage.
     #[must_use]
     pub fn may_ask_for_usage(&self, call: &Call) -> bool {
-        self.config.include_usage
-            && call.route.dialect.must_ask_for_usage()
-            && call.is_changeable()
-            && call.route.provider.as_deref().is_none_or(|provider| UNDERSTAND.contains(&provider))
+        let is_wanted = call.route.include_usage.unwrap_or_else(|| {
+            let may_understand = |provider| UNDERSTAND.contains(&provider);
+            self.config.include_usage && call.route.provider.as_deref().is_none_or(may_understand)
+        });
+        is_wanted && call.route.dialect.must_ask_for_usage() && call.is_changeable()
     }
 
     /// Only where the gateway can take the answer out of the client's stream.
     pub(crate) fn must_ask_for_usage(&self, call: &Call) -> bool {
-        call.may_change_answer && call.asked.stream && self.may_ask_for_usage(call) && self.is_openais(call)
+        let is_understood = || call.route.include_usage.unwrap_or_else(|| self.is_openais(call));
+        call.may_change_answer && call.asked.stream && self.may_ask_for_usage(call) && is_understood()
     }
 
     /// Whether whoever answers is known to understand all of OpenAI's fields.

@@ -15,6 +15,7 @@ use std::path::Path;
 use support::{Exchange, answered, traffic};
 use tollgate_core::dialect::Route;
 use tollgate_core::event::{CostSource, Event, UsageSource};
+use tollgate_core::head::RequestHead;
 use tollgate_core::money::Usd;
 
 const PROVIDER: &str = "provider_stated_cost_usd";
@@ -143,7 +144,9 @@ fn metered(exchange: &Exchange) -> Option<Event> {
     if let Some(url) = exchange.url() {
         let (_, rest) = url.split_once("://")?;
         let (host, path) = rest.split_at(rest.find('/')?);
-        Route::detect(request["method"].as_str().unwrap_or("POST"), path, host)?;
+        let method = request["method"].as_str().unwrap_or("POST");
+        method.eq_ignore_ascii_case("POST").then_some(())?;
+        Route::detect(&RequestHead { method, path, host, ..RequestHead::default() })?;
     }
     Some(exchange.event([exchange.answer()]))
 }

@@ -9,7 +9,7 @@ mod read;
 pub use read::ConfigError;
 
 use crate::attribution::{Dimension, Source, Sources};
-use crate::dialect::{Dialect, Route};
+use crate::dialect::{Dialect, Evidence, Route, normalised_path};
 use crate::downgrade::Downgrade;
 use crate::head::RequestHead;
 use crate::limit::{Limit, Pattern};
@@ -73,6 +73,7 @@ struct RouteRule {
     path_prefix: Option<String>,
     dialect: Option<Dialect>,
     provider: Option<String>,
+    include_usage: Option<bool>,
     ignore: bool,
 }
 
@@ -122,28 +123,36 @@ impl Config {
     /// The route of a request; `None` for traffic that is no LLM call.
     #[must_use]
     pub fn route(&self, head: &RequestHead<'_>) -> Option<Route> {
-        let detected = Route::detect(head.method, head.path, head.host);
+        let detected = if head.upgrade().is_some() { Route::of_upgrade(head) } else { Route::detect(head) };
         let Some(rule) = self.routes.iter().find(|rule| rule.matches(head)) else { return detected };
         if rule.ignore {
             return None;
         }
+        let ruled = || Route::of_rule(rule.dialect, head);
         let mut route = match (rule.dialect, detected) {
             (Some(dialect), Some(detected)) if dialect != detected.dialect => {
-                Route { provider: detected.provider, ..Route::of_dialect(dialect, head.host) }
+                Route { provider: detected.provider, ..ruled()? }
             }
-            (Some(dialect), None) => Route::of_dialect(dialect, head.host),
-            (_, detected) => detected?,
+            (_, None) => ruled()?,
+            // Where the operator says that calls go, a path needs no other witness.
+            (_, Some(detected)) if head.method.eq_ignore_ascii_case("POST") => {
+                Route { evidence: Evidence::Head, ..detected }
+            }
+            (_, Some(detected)) => detected,
         };
         route.provider = rule.provider.clone().map(Cow::Owned).or(route.provider);
+        route.include_usage = rule.include_usage;
         Some(route)
     }
 }
 
 impl RouteRule {
     fn matches(&self, head: &RequestHead<'_>) -> bool {
-        let host = head.host.split(':').next().unwrap_or(head.host);
+        let host = head.host.split(':').next().unwrap_or(head.host).trim_end_matches('.');
+        // A detour in the path must not lead around a rule, nor into one.
+        let path = || format!("{}/", normalised_path(head.path)).to_ascii_lowercase();
         self.host.as_ref().is_none_or(|pattern| pattern.matches(host))
-            && self.path_prefix.as_deref().is_none_or(|prefix| head.path.starts_with(prefix))
+            && self.path_prefix.as_deref().is_none_or(|prefix| path().starts_with(prefix))
     }
 }
 
@@ -279,9 +288,10 @@ impl Compiler {
         }
         RouteRule {
             host: raw.host.as_deref().map(Pattern::new),
-            path_prefix: raw.path_prefix.clone(),
+            path_prefix: raw.path_prefix.as_deref().map(str::to_ascii_lowercase),
             dialect,
             provider: raw.provider.clone(),
+            include_usage: raw.include_usage,
             ignore: raw.ignore,
         }
     }

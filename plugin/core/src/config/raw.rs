@@ -213,10 +213,13 @@ pub struct RawRoute {
     pub host: Option<String>,
     /// The start of the path. Any path when absent.
     pub path_prefix: Option<String>,
-    /// The wire format; by the path when absent.
+    /// The wire format; by the path, else by the body, when absent.
     pub dialect: Option<String>,
     /// The provider whose prices apply, by its OpenTelemetry name (`openai`, `aws.bedrock`) or the price list's.
     pub provider: Option<String>,
+    /// Whether the usage of their streams is asked for, whoever serves them; absent: where the provider is known to
+    /// understand the question, and `include_usage` of the whole configuration allows it.
+    pub include_usage: Option<bool>,
     /// Leave these requests alone.
     pub ignore: bool,
 }

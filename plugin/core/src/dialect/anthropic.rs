@@ -10,7 +10,7 @@
 
 use super::blocks::{Sections, Style};
 use super::nested::{NESTING_MAX, read_block, read_content};
-use super::object::{boolean, count, look, member, string, strings};
+use super::object::{Form, count, fields, is_on, member, string, strings};
 use super::{Answer, Request, UsagePart, Wire, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
 use crate::frame::raw::Raw;
@@ -22,22 +22,22 @@ const STYLE: Style = Style {
     says_result: |key, value| key == "type" && value.raw().and_then(string).as_deref() == Some("tool_result"),
 };
 
-pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
+pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> Form {
     let mut sections = Sections::default();
-    let is_object = look(json, |key, value| match &*key {
+    let form = fields(json, |key, value| match &*key {
         "system" => sections.system = value.raw(),
         "tools" => sections.read_tools(value, STYLE),
         "messages" => sections.read_messages(value, STYLE),
         _ => value.raw().into_iter().for_each(|value| read_field(&key, value, request)),
     });
     sections.arrange(request);
-    is_object
+    form
 }
 
 fn read_field<'a>(key: &str, value: Raw<'a>, request: &mut Request<'a>) {
     match key {
         "model" => request.model = string(value),
-        "stream" => request.stream = boolean(value).unwrap_or(false),
+        "stream" => request.stream = is_on(value),
         "max_tokens" => request.max_output_tokens = count(value),
         "metadata" => {
             request.end_user = member(value.get(), "user_id").and_then(string);

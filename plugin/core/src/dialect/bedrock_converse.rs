@@ -8,7 +8,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use super::blocks::{Sections, Style};
-use super::object::{count, items, look, member, members, string};
+use super::object::{Form, count, fields, items, member, members, string};
 use super::{Answer, Request, UsagePart, Wire, anthropic, medium, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
 use crate::frame::raw::{Cursor, Raw};
@@ -40,16 +40,16 @@ pub(super) const STYLE: Style = Style {
     says_result: |key, _| key == "toolResult",
 };
 
-pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
+pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> Form {
     let mut sections = Sections::default();
-    let is_object = look(json, |key, value| match &*key {
+    let form = fields(json, |key, value| match &*key {
         "system" => sections.system = value.raw(),
         "toolConfig" => read_tools(value, &mut sections),
         "messages" => sections.read_messages(value, STYLE),
         _ => value.raw().into_iter().for_each(|value| read_field(&key, value, request)),
     });
     sections.arrange(request);
-    is_object
+    form
 }
 
 /// The tools in the `toolConfig` that is next.

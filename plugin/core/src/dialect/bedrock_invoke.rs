@@ -10,7 +10,7 @@
 
 use super::bedrock_converse::{self, COUNTS, DELTA, Field, OUTPUT, START};
 use super::blocks::Sections;
-use super::object::{count, items, member, members};
+use super::object::{Form, count, items, member, members};
 use super::{Answer, Reader, Request, ResponseReader, UsagePart, anthropic, object, path, text, value};
 use crate::frame::Wellformedness;
 use crate::frame::json::Node;
@@ -18,9 +18,9 @@ use crate::frame::raw::Raw;
 use crate::head::ResponseHead;
 use crate::prompt::{Component, Element, Kind, Piece};
 
-pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
+pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> Form {
     // Anthropic's names, whoever else shares them.
-    let is_object = anthropic::read_request(json, request);
+    let form = anthropic::read_request(json, request);
     let (mut sections, mut prompt) = (Sections::default(), None);
     members(json, |key, value| {
         let limit = match &*key {
@@ -40,14 +40,15 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
             }
             _ => None,
         };
-        request.max_output_tokens = limit.or(request.max_output_tokens);
+        // Each maker reads its own field; one of another's must not lower what is allowed.
+        request.max_output_tokens = limit.max(request.max_output_tokens);
     });
     sections.arrange(request);
     if request.elements.is_empty() {
         let element = |raw| Element { component: Component::User, kind: Kind::Message, name: None, raw };
         request.extend(prompt.map(element));
     }
-    is_object
+    form
 }
 
 pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {

@@ -6,7 +6,7 @@
 //! version 1, repeats the whole answer.
 //! Must not know: prices; how other dialects count.
 
-use super::object::{boolean, count, member, members, string};
+use super::object::{Form, count, is_on, member, string, whole_fields};
 use super::openai::Stated;
 use super::{Answer, Request, UsagePart, Wire, collect, note, object, openai_chat, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
@@ -14,9 +14,9 @@ use crate::frame::raw::Raw;
 use crate::prompt::{Component, Element, Kind, Piece};
 
 /// Version 2 asks as OpenAI does; documents lie beside the messages.
-pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
+pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> Form {
     let (mut documents, mut tools, mut messages) = (None, None, None);
-    let is_object = members(json, |key, value| match &*key {
+    let form = whole_fields(json, |key, value| match &*key {
         "documents" => documents = Some(value),
         "tools" => tools = Some(value),
         "messages" => messages = Some(value),
@@ -24,14 +24,14 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
     });
     push_documents(documents, request);
     openai_chat::read_prompt(tools, messages, request);
-    is_object
+    form
 }
 
 /// Version 1 asks with a message of its own, what came before it, and instructions.
-pub(super) fn read_request_v1<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
+pub(super) fn read_request_v1<'a>(json: &'a str, request: &mut Request<'a>) -> Form {
     let (mut preamble, mut documents, mut tools) = (None, None, None);
     let (mut history, mut results, mut message) = (None, None, None);
-    let is_object = members(json, |key, value| match &*key {
+    let form = whole_fields(json, |key, value| match &*key {
         "preamble" => preamble = Some(value),
         "documents" => documents = Some(value),
         "tools" => tools = Some(value),
@@ -56,13 +56,13 @@ pub(super) fn read_request_v1<'a>(json: &'a str, request: &mut Request<'a>) -> b
     request.extend(message.filter(text).map(|raw| element(Component::User, Kind::Message, raw)));
     let results = collect(results, |raw, elements| elements.push(element(Component::History, Kind::ToolResult, raw)));
     request.extend(results.unwrap_or_default());
-    is_object
+    form
 }
 
 fn read_common<'a>(key: &str, value: Raw<'a>, request: &mut Request<'a>) {
     match key {
         "model" => request.model = string(value),
-        "stream" => request.stream = boolean(value).unwrap_or(false),
+        "stream" => request.stream = is_on(value),
         "max_tokens" => request.max_output_tokens = count(value),
         _ => {}
     }

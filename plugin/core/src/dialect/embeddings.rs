@@ -5,15 +5,15 @@
 //! Must not know: prices; how other dialects count.
 
 use super::nested::{NESTING_MAX, read_block};
-use super::object::{items, members, string};
+use super::object::{Form, items, string, whole_fields};
 use super::{Answer, Request, UsagePart, Wire, collect, note, object, path, value};
 use crate::frame::json::{Node, Value, Visit};
 use crate::prompt::{Component, Element, Kind, Piece};
 use crate::usage::{Bucket, Usage};
 
-pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
+pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> Form {
     let mut inputs = Vec::new();
-    let is_object = members(json, |key, value| match &*key {
+    let form = whole_fields(json, |key, value| match &*key {
         "model" => request.model = string(value),
         "user" => request.end_user = string(value),
         "input" | "inputs" | "texts" | "images" | "prompt" | "query" | "documents" => inputs.push(value),
@@ -27,7 +27,7 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
         let list = collect(Some(input), |raw, elements| elements.push(user(raw))).filter(|_| !is_tokens);
         request.extend(list.unwrap_or_else(|| vec![user(input)]));
     }
-    is_object
+    form
 }
 
 pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {

@@ -6,7 +6,7 @@
 //! Must not know: prices; how other dialects count.
 
 use super::google::{Count, Place, Stated};
-use super::object::{count, items, member, members, string};
+use super::object::{Form, count, items, member, members, string, whole_fields};
 use super::{Answer, Request, UsagePart, Wire, collect, medium, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
 use crate::frame::raw::Raw;
@@ -14,9 +14,9 @@ use crate::head::ResponseHead;
 use crate::prompt::{Component, Element, Kind, Piece};
 use std::borrow::Cow;
 
-pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
+pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> Form {
     let (mut system, mut tools, mut contents) = (None, None, None);
-    let is_object = members(json, |key, value| match &*key {
+    let form = whole_fields(json, |key, value| match &*key {
         "model" => request.model = string(value),
         "serviceTier" | "service_tier" => request.service_tier = string(value),
         // What is cached under a name is not in the request.
@@ -34,7 +34,7 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
     let mut conversation = each(contents, cut);
     Element::mark_user(&mut conversation);
     request.extend(conversation);
-    is_object
+    form
 }
 
 fn read_config(config: Raw<'_>, request: &mut Request<'_>) {
@@ -48,9 +48,9 @@ fn read_config(config: Raw<'_>, request: &mut Request<'_>) {
 }
 
 /// What is embedded, all of it asked now: `content`, `requests[].content`, or Vertex's `instances[].content`.
-pub(super) fn read_embedding_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
+pub(super) fn read_embedding_request<'a>(json: &'a str, request: &mut Request<'a>) -> Form {
     let (mut single, mut many) = (None, None);
-    let is_object = members(json, |key, value| match &*key {
+    let form = whole_fields(json, |key, value| match &*key {
         "model" => request.model = string(value),
         "content" => single = Some(value),
         "requests" | "instances" => many = Some(value),
@@ -59,7 +59,7 @@ pub(super) fn read_embedding_request<'a>(json: &'a str, request: &mut Request<'a
     let user = |raw| Element { component: Component::User, kind: Kind::Message, name: None, raw };
     request.extend(single.map(user));
     request.extend(each(many, |item, elements| elements.push(user(member(item.get(), "content").unwrap_or(item)))));
-    is_object
+    form
 }
 
 /// The elements of a field that is repeated, or given once without a list around it.

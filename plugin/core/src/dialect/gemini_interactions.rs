@@ -6,19 +6,19 @@
 
 use super::google::{Count, Place, Stated};
 use super::nested::{NESTING_MAX, read_block, read_content};
-use super::object::{boolean, count, member, members, string};
+use super::object::{Form, count, is_on, member, members, string, whole_fields};
 use super::{Answer, Request, UsagePart, Wire, collect, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
 use crate::frame::raw::Raw;
 use crate::prompt::{Component, Element, Kind, Piece};
 
-pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
+pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> Form {
     let (mut system, mut tools, mut input) = (None, None, None);
-    let is_object = members(json, |key, value| match &*key {
+    let form = whole_fields(json, |key, value| match &*key {
         "model" => request.model = string(value),
         // An agent stands where a model stands, and is priced by its name.
         "agent" => request.model = request.model.take().or(string(value)),
-        "stream" => request.stream = boolean(value).unwrap_or(false),
+        "stream" => request.stream = is_on(value),
         "service_tier" => request.service_tier = string(value),
         "previous_interaction_id" => request.has_unseen = string(value).is_some(),
         "generation_config" => request.max_output_tokens = member(value.get(), "max_output_tokens").and_then(count),
@@ -43,7 +43,7 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
     let mut conversation = list.unwrap_or_else(|| single().into_iter().collect());
     Element::mark_user(&mut conversation);
     request.extend(conversation);
-    is_object
+    form
 }
 
 /// The input is a list of contents, of steps (`type`), or of turns (`role`).

@@ -4,7 +4,6 @@
 //! the request stays as it was written, byte for byte.
 //! Must not know: whether the call may be changed; what is done with the answer.
 
-use super::object::boolean;
 use super::splice;
 
 const ASKED: [&str; 2] = ["stream_options", "include_usage"];
@@ -12,8 +11,8 @@ const ASKED: [&str; 2] = ["stream_options", "include_usage"];
 /// The request with the question added; `None` where it already asks, or is no object.
 pub(super) fn ask(body: &[u8]) -> Option<Vec<u8>> {
     let asked = splice::json_of(body).and_then(|json| splice::get(json, &ASKED).last().copied());
-    match asked.and_then(boolean) {
-        Some(true) => None,
+    match asked {
+        Some(asked) if asked.get() == "true" => None,
         _ => splice::set(body, &ASKED, "true"),
     }
 }

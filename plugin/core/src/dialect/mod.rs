@@ -32,17 +32,20 @@ mod provider;
 mod reader;
 mod request;
 mod route;
+mod shape;
 mod splice;
 mod tool_text;
 
 pub use answer::{Answer, Delivered, ProviderError, UsagePart};
+pub(crate) use path::normalised as normalised_path;
 pub use reader::ResponseReader;
 pub use request::{Request, RequestError};
-pub use route::{Operation, Route};
+pub use route::{Evidence, Operation, Route};
 
 use crate::frame::raw::Raw;
 use crate::prompt::{Element, Kind, Piece};
 use answer::note;
+use object::Form;
 use reader::{Reader, Wire, object, path, text, value};
 use request::{ELEMENTS_MAX, collect, gather};
 use std::borrow::Cow;
@@ -237,7 +240,7 @@ impl Dialect {
             return Err(RequestError::Empty);
         }
         let mut request = Request::default();
-        let is_object = match self {
+        let form = match self {
             Self::OpenaiChat => openai_chat::read_request(json, &mut request),
             Self::OpenaiResponses => openai_responses::read_request(json, &mut request),
             Self::AnthropicMessages => anthropic::read_request(json, &mut request),
@@ -254,11 +257,12 @@ impl Dialect {
                 embeddings::read_request(json, &mut request)
             }
         };
-        match is_object {
-            true if request.elements.len() >= ELEMENTS_MAX => Err(RequestError::TooManyParts),
-            true => Ok(request),
-            false if object::is_json(json) => Err(RequestError::NotAnObject),
-            false => Err(RequestError::NotJson),
+        match form {
+            Form::Object if request.elements.len() >= ELEMENTS_MAX => Err(RequestError::TooManyParts),
+            Form::Object => Ok(request),
+            Form::Ambiguous => Err(RequestError::AmbiguousNames),
+            Form::Other if object::is_json(json) => Err(RequestError::NotAnObject),
+            Form::Other => Err(RequestError::NotJson),
         }
     }
 

@@ -5,12 +5,47 @@
 //! the providers; nesting is walked without recursion.
 //! Must not know: what a field means.
 
+use super::shape;
 use crate::frame::raw::{Cursor, Raw};
 use std::borrow::Cow;
 
 /// Calls `each` with every member of the object `json`; `false` when `json` is no object.
 pub(crate) fn members<'a>(json: &'a str, mut each: impl FnMut(Cow<'a, str>, Raw<'a>)) -> bool {
     look(json, |key, value| {
+        if let Some(value) = value.raw() {
+            each(key, value);
+        }
+    })
+}
+
+/// What the body of a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// An object.
+    Object,
+    /// An object with a field in unusual case, so that servers differ on what it asks for.
+    Ambiguous,
+    /// Anything else.
+    Other,
+}
+
+/// Calls `each` at every field of a request body, which it may look into or leave.
+pub(super) fn fields<'a>(json: &'a str, mut each: impl FnMut(Cow<'a, str>, &mut Cursor<'a>)) -> Form {
+    let mut is_ambiguous = false;
+    let is_object = look(json, |key, value| {
+        is_ambiguous |= shape::is_ambiguous(&key);
+        each(key, value);
+    });
+    match (is_object, is_ambiguous) {
+        (false, _) => Form::Other,
+        (true, true) => Form::Ambiguous,
+        (true, false) => Form::Object,
+    }
+}
+
+/// Calls `each` with every field of a request body.
+pub(super) fn whole_fields<'a>(json: &'a str, mut each: impl FnMut(Cow<'a, str>, Raw<'a>)) -> Form {
+    fields(json, |key, value| {
         if let Some(value) = value.raw() {
             each(key, value);
         }
@@ -69,9 +104,17 @@ pub(super) fn count(value: Raw<'_>) -> Option<u64> {
     value.get().parse().ok()
 }
 
-/// The value as true or false.
-pub(super) fn boolean(value: Raw<'_>) -> Option<bool> {
-    value.get().parse().ok()
+/// The most output that several fields allow together: the largest, since servers differ on which one counts. `None`
+/// where none is given, or one that cannot be read.
+pub(super) fn bound<const N: usize>(fields: [Option<Raw<'_>>; N]) -> Option<u64> {
+    let given = fields.into_iter().flatten().filter(|value| value.get() != "null");
+    given.map(count).reduce(|most, bound| Some(most?.max(bound?))).flatten()
+}
+
+/// Whether a switch is on, for the most lenient of servers.
+pub(super) fn is_on(value: Raw<'_>) -> bool {
+    let is_true = |text: &str| ["true", "1", "yes", "on", "y", "t"].iter().any(|on| text.eq_ignore_ascii_case(on));
+    is_true(value.get()) || string(value).is_some_and(|text| is_true(&text))
 }
 
 /// Whether the text is one JSON object.

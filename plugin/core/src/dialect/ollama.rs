@@ -4,19 +4,19 @@
 //! counts. The count of the prompt may be missing, so the input is then what was counted before.
 //! Must not know: prices; how other dialects count.
 
-use super::object::{boolean, count, member, members, string};
+use super::object::{Form, count, member, string, whole_fields};
 use super::openai::Stated;
 use super::{Answer, Request, UsagePart, Wire, note, openai_chat, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
 use crate::prompt::{Component, Element, Kind};
 
 /// Chat asks as OpenAI does, generate with a prompt and instructions.
-pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
+pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> Form {
     let (mut system, mut prompt, mut tools, mut messages) = (None, None, None, None);
     request.stream = true;
-    let is_object = members(json, |key, value| match &*key {
+    let form = whole_fields(json, |key, value| match &*key {
         "model" => request.model = string(value),
-        "stream" => request.stream = boolean(value).unwrap_or(true),
+        "stream" => request.stream = value.get() != "false",
         "options" => request.max_output_tokens = member(value.get(), "num_predict").and_then(count),
         // The conversation so far, encoded.
         "context" => request.has_unseen = value.get() != "null",
@@ -30,7 +30,7 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
     request.extend(system.map(|raw| element(Component::System, raw)));
     openai_chat::read_prompt(tools, messages, request);
     request.extend(prompt.map(|raw| element(Component::User, raw)));
-    is_object
+    form
 }
 
 #[derive(Clone, Copy, Debug)]

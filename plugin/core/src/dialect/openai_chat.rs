@@ -5,7 +5,7 @@
 //! chunk is read to the end and the last usage stated wins.
 //! Must not know: prices; how other dialects count.
 
-use super::object::{boolean, count, items, look, member, members, string, strings};
+use super::object::{Form, bound, count, fields, is_on, items, member, members, string, strings};
 use super::openai::{CostField, Stated, read_content};
 use super::{Answer, Request, UsagePart, Wire, gather, medium, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
@@ -14,26 +14,28 @@ use crate::money::Usd;
 use crate::prompt::{Component, Element, Kind, Piece};
 use std::borrow::Cow;
 
-pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
+pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> Form {
     let (mut tools, mut messages, mut schema) = (None, None, None);
-    let is_object = look(json, |key, value| match &*key {
+    let (mut newer, mut older) = (None, None);
+    let form = fields(json, |key, value| match &*key {
         // `functions` is the older spelling of `tools`.
         "tools" | "functions" => tools = read_tools(value),
         "messages" => messages = read_messages(value),
+        "max_completion_tokens" => newer = value.raw(),
+        "max_tokens" => older = value.raw(),
         "response_format" => schema = value.raw().and_then(|format| member(format.get(), "json_schema")),
         _ => value.raw().into_iter().for_each(|value| read_field(&key, value, request)),
     });
+    request.max_output_tokens = bound([newer, older]);
     request.extend(schema.map(Element::of_schema));
     arrange(tools, messages, request);
-    is_object
+    form
 }
 
 fn read_field<'a>(key: &str, value: Raw<'a>, request: &mut Request<'a>) {
     match key {
         "model" => request.model = string(value),
-        "stream" => request.stream = boolean(value).unwrap_or(false),
-        "max_completion_tokens" => request.max_output_tokens = count(value).or(request.max_output_tokens),
-        "max_tokens" => request.max_output_tokens = request.max_output_tokens.or(count(value)),
+        "stream" => request.stream = is_on(value),
         "n" => request.choices = count(value),
         "metadata" => request.metadata = Some(value),
         "user" => request.end_user = string(value),

@@ -4,16 +4,16 @@
 //! text, several texts, or tokens that the caller already made.
 //! Must not know: prices; how other dialects count.
 
-use super::object::{boolean, count, items, members, string};
+use super::object::{Form, count, is_on, items, string, whole_fields};
 use super::{Request, collect};
 use crate::frame::raw::Raw;
 use crate::prompt::{Component, Element, Kind, Piece};
 
-pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
+pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> Form {
     let (mut prompt, mut suffix): (Option<Raw<'a>>, Option<Raw<'a>>) = (None, None);
-    let is_object = members(json, |key, value| match &*key {
+    let form = whole_fields(json, |key, value| match &*key {
         "model" => request.model = string(value),
-        "stream" => request.stream = boolean(value).unwrap_or(false),
+        "stream" => request.stream = is_on(value),
         "max_tokens" => request.max_output_tokens = count(value),
         "n" => request.choices = count(value),
         "user" => request.end_user = string(value),
@@ -33,7 +33,7 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
         _ => request.extend(prompt.map(user)),
     }
     request.extend(suffix.filter(|raw| raw.get() != "null").map(user));
-    is_object
+    form
 }
 
 pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {

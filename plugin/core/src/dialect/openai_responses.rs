@@ -7,7 +7,7 @@
 //! `web_search_call` items whose action is a search are counted; opening or searching in a page is free.
 //! Must not know: prices; how other dialects count.
 
-use super::object::{boolean, count, look, member, members, string, strings};
+use super::object::{Form, count, fields, is_on, member, members, string, strings};
 use super::openai::{CostField, Stated, read_content};
 use super::{Answer, Request, UsagePart, Wire, gather, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
@@ -15,9 +15,9 @@ use crate::frame::raw::{Cursor, Raw};
 use crate::money::Usd;
 use crate::prompt::{Component, Element, Kind, Piece};
 
-pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool {
+pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> Form {
     let (mut instructions, mut tools, mut input, mut schema) = (None, None, None, None);
-    let is_object = look(json, |key, value| match &*key {
+    let form = fields(json, |key, value| match &*key {
         "instructions" => instructions = value.raw(),
         "text" => {
             let format = value.raw().and_then(|text| member(text.get(), "format"));
@@ -40,13 +40,13 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> bool
     let mut conversation = input.unwrap_or_default();
     Element::mark_user(&mut conversation);
     request.extend(conversation);
-    is_object
+    form
 }
 
 fn read_field<'a>(key: &str, value: Raw<'a>, request: &mut Request<'a>) {
     match key {
         "model" => request.model = string(value),
-        "stream" => request.stream = boolean(value).unwrap_or(false),
+        "stream" => request.stream = is_on(value),
         "max_output_tokens" => request.max_output_tokens = count(value),
         "metadata" => request.metadata = Some(value),
         "user" => request.end_user = string(value),

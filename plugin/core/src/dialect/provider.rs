@@ -19,9 +19,15 @@ pub(super) fn region_of_host(host: &str) -> Option<&'static str> {
     regions.into_iter().find(|region| rest == "api.openai.com" && *region == first)
 }
 
+/// The port that a host names.
+pub(super) fn port_of(host: &str) -> Option<&str> {
+    host.rsplit_once(':').map(|(_, port)| port)
+}
+
 /// The provider that serves a host (OTel `gen_ai.provider.name`); `None` for a host nobody is known to own.
 pub(super) fn provider_of_host(host: &str) -> Option<&'static str> {
-    let host = host.split(':').next().unwrap_or(host).to_ascii_lowercase();
+    // A dot at the end names the same host.
+    let host = host.split(':').next().unwrap_or(host).trim_end_matches('.').to_ascii_lowercase();
     // Behind the service come region and, for private links, more: `bedrock-runtime.us-east-1.amazonaws.com`.
     let is_amazon = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].iter().any(|end| host.ends_with(end));
     let is_bedrock = |label| ["bedrock-runtime", "bedrock-runtime-fips", "bedrock-mantle"].contains(&label);
@@ -107,6 +113,7 @@ mod tests {
             ("aiplatform.googleapis.com", Some("gcp.vertex_ai")),
             ("notaiplatform.googleapis.com", None),
             ("api.voyageai.com", Some("voyageai")),
+            ("API.openai.com.:443", Some("openai")),
         ] {
             assert_eq!(provider_of_host(host), provider, "{host}");
         }

@@ -45,6 +45,11 @@ pub struct Request<'a> {
 pub(super) const ELEMENTS_MAX: usize = 65_536;
 
 impl<'a> Request<'a> {
+    /// Nothing that the dialect reads is there.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.elements.is_empty() && !self.has_unseen
+    }
+
     /// Adds parts, up to the bound.
     pub(super) fn extend(&mut self, elements: impl IntoIterator<Item = Element<'a>>) {
         let room = ELEMENTS_MAX.saturating_sub(self.elements.len());
@@ -96,6 +101,9 @@ pub enum RequestError {
     /// JSON, but not an object.
     #[error("the request body is JSON, but not an object")]
     NotAnObject,
+    /// A field is there in another case: servers differ on whether it is that field.
+    #[error("the request body has a field in unusual case")]
+    AmbiguousNames,
     /// More messages and tools than are looked at.
     #[error("the request body has too many parts")]
     TooManyParts,
