@@ -35,7 +35,7 @@ const FUEL_OF_KNOWN: u64 = 3_561_411;
 const FUEL_OF_FIVE_BUDGETS: u64 = 498_561;
 /// Fuel of an agent's calls with requests of 2, 53 and 196 KB: the first, and one that re-sends it but for its tail.
 const FUEL_OF_AGENTS: [(usize, u64, u64); 3] =
-    [(2_000, 1_120_670, 435_996), (53_000, 8_123_279, 1_775_558), (196_000, 26_434_636, 5_786_019)];
+    [(2_000, 1_140_000, 470_000), (53_000, 8_123_279, 1_775_558), (196_000, 26_434_636, 5_786_019)];
 /// Fuel of a call with a stream of 104 KB, written at once, after another of the kind.
 const FUEL_OF_LONG_STREAM: u64 = 4_549_889;
 

@@ -459,8 +459,8 @@ mod tests {
                 "failure_mod: unknown field `failure_mod`; did you mean `failure_mode`?",
                 "limits[0].measure: unknown variant `input_token`; did you mean `input_tokens`?",
                 "max_request_bytes: invalid type: string \"big\"; expected u64",
-                "prices[0].input_per_million: `1,5` is not a decimal number; give dollars per million, or per thousand requests",
                 "limits[1].limit: `free` is not an amount of dollars; write dollars as a decimal like \"0.50\"",
+                "prices[0].input_per_million: `1,5` is not a decimal number; give dollars per million, or per thousand requests",
             ]
         );
     }

@@ -34,7 +34,8 @@ impl Endpoint {
     pub(super) fn of(path: &str) -> Option<Self> {
         let clean = normalised(path);
         let found = google(&clean).or_else(|| by_ending(&clean)).or_else(|| with_model(&clean))?;
-        Some(Self { fallback_model: fallback_model(path), ..found })
+        let fallback_model = if found.model.is_some() { None } else { fallback_model(path) };
+        Some(Self { fallback_model, ..found })
     }
 
     const fn new(dialect: Dialect, operation: Operation, evidence: Evidence) -> Self {
@@ -59,14 +60,14 @@ pub(super) fn is_free(path: &str) -> bool {
         "/cancel",
         "/models",
     ];
-    let path = normalised(path).to_ascii_lowercase();
-    FREE.iter().any(|ending| path.ends_with(ending))
+    let path = normalised(path);
+    FREE.iter().any(|ending| ends_with(&path, ending))
 }
 
 /// Where a connection is taken over by another protocol that speaks to a model.
 pub(super) fn is_live(path: &str) -> bool {
-    let path = normalised(path).to_ascii_lowercase();
-    path.ends_with("/realtime") || path.ends_with("bidigeneratecontent")
+    let path = normalised(path);
+    ends_with(&path, "/realtime") || ends_with(&path, "bidigeneratecontent")
 }
 
 use Evidence::{Body, Head};
@@ -111,11 +112,16 @@ const WHOLE: [(&str, Dialect, Operation, Evidence); 2] = [
 ];
 
 fn by_ending(path: &str) -> Option<Endpoint> {
-    let path = path.to_ascii_lowercase();
-    let whole = WHOLE.iter().find(|(whole, ..)| path == *whole);
+    let whole = WHOLE.iter().find(|(whole, ..)| path.eq_ignore_ascii_case(whole));
     let (_, dialect, operation, evidence) =
-        whole.or_else(|| ENDINGS.iter().find(|(ending, ..)| path.ends_with(ending)))?;
+        whole.or_else(|| ENDINGS.iter().find(|(ending, ..)| ends_with(path, ending)))?;
     Some(Endpoint::new(*dialect, *operation, *evidence))
+}
+
+/// Whether a path ends like this, in any case.
+fn ends_with(path: &str, ending: &str) -> bool {
+    let at = path.len().checked_sub(ending.len());
+    at.and_then(|at| path.as_bytes().get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(ending.as_bytes()))
 }
 
 /// Google's custom methods: `.../models/M:generateContent`. Counting tokens is one too, but free.
@@ -203,10 +209,13 @@ pub(super) fn fallback_model(path: &str) -> Option<String> {
 }
 
 /// The path as servers understand it: without scheme and host, query, encoding, parameters and detours.
-pub(crate) fn normalised(path: &str) -> String {
+pub(crate) fn normalised(path: &str) -> Cow<'_, str> {
     let absolute = path.split_once("://").filter(|(scheme, _)| scheme.chars().all(char::is_alphanumeric));
     let path = absolute.map_or(path, |(_, rest)| rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"));
     let path = path.split(['?', '#']).next().unwrap_or(path);
+    if is_plain(path) {
+        return Cow::Borrowed(path);
+    }
     let path = fully_decoded(path).replace('\\', "/");
     let mut segments: Vec<&str> = Vec::new();
     for segment in path.split('/') {
@@ -217,12 +226,22 @@ pub(crate) fn normalised(path: &str) -> String {
             segment => segments.push(segment),
         }
     }
-    let length = path.len().saturating_add(1);
-    segments.iter().fold(String::with_capacity(length), |mut path, segment| {
-        path.push('/');
-        path.push_str(segment);
-        path
-    })
+    Cow::Owned(segments.iter().fold(String::new(), |path, segment| path + "/" + segment))
+}
+
+/// Whether a path is spelled as most are, so that there is nothing to do.
+fn is_plain(path: &str) -> bool {
+    let mut before = b'.';
+    path.starts_with('/')
+        && path.bytes().all(|byte| {
+            let is_plain = match byte {
+                b'/' | b'.' => before != b'/',
+                _ => byte > b' ' && !matches!(byte, b'%' | b';' | b'\\'),
+            };
+            before = byte;
+            is_plain
+        })
+        && before != b'/'
 }
 
 /// Without percent-encoding, also where it was encoded again on the way.
