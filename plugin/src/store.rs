@@ -53,18 +53,32 @@ impl Store {
         now: Timestamp,
         mut change: impl FnMut(&mut Bucket<'_>) -> Result<T, LedgerError>,
     ) -> Result<T, StoreError> {
-        let id = self.buckets().of(key);
+        let mut done = None;
+        self.change(self.buckets().of(key), now, &mut |bucket| {
+            done = Some(change(bucket)?);
+            Ok(())
+        })?;
+        done.ok_or(StoreError::Host(CAS_MISMATCH))
+    }
+
+    /// The same for any kind of record: what is in the module once.
+    fn change(
+        &mut self,
+        id: BucketId,
+        now: Timestamp,
+        change: &mut dyn FnMut(&mut Bucket<'_>) -> Result<(), LedgerError>,
+    ) -> Result<(), StoreError> {
         for _ in 0..ROUNDS_MAX {
             let (value, cas) = self.get(id)?;
             let mut bucket = Bucket::decode(value.as_deref(), now)?;
-            let done = change(&mut bucket)?;
+            change(&mut bucket)?;
             if !bucket.is_changed() {
-                return Ok(done);
+                return Ok(());
             }
             match self.set(id, bucket.encode(), cas) {
                 Err(CAS_MISMATCH) => {}
                 Err(status) => return Err(StoreError::Host(status)),
-                Ok(()) => return Ok(done),
+                Ok(()) => return Ok(()),
             }
         }
         Err(StoreError::Host(CAS_MISMATCH))

@@ -164,13 +164,16 @@ impl<'a> Bucket<'a> {
         keep: Keep,
     ) -> Result<(), LedgerError> {
         let record = rmp_serde::to_vec(record).map_err(|_| LedgerError::Unreadable)?;
-        let entry = Entry {
+        self.insert(Entry {
             key: Cow::Owned(key.as_str().to_owned()),
             expires_ms: expires.millis(),
             is_live: keep == Keep::Live,
             record: Cow::Owned(record),
-        };
-        let mut entries: Vec<_> = self.entries.iter().filter(|entry| entry.key != key.as_str()).cloned().collect();
+        })
+    }
+
+    fn insert(&mut self, entry: Entry<'a>) -> Result<(), LedgerError> {
+        let mut entries: Vec<_> = self.entries.iter().filter(|other| other.key != entry.key).cloned().collect();
         while !has_room(&entries, &entry) {
             let evictable = entries.iter().enumerate().filter(|(_, entry)| !entry.is_live);
             let (first, _) = evictable.min_by_key(|(_, entry)| entry.expires_ms).ok_or(LedgerError::Full)?;
