@@ -28,7 +28,7 @@ const SAME: [(&str, &str); 9] = [
     ("cost_usd", "llm.cost.total"),
 ];
 /// What only the end tells: a span does not see it where there was no end of the response.
-const FINAL: [&str; 4] = ["outcome", "response_model", "output_tokens", "cost_usd"];
+const FINAL: [&str; 5] = ["outcome", "response_model", "output_tokens", "cache_read_tokens", "cost_usd"];
 
 fn room() -> Room {
     Room::with(artifact::wasm().expect("the filter builds"))

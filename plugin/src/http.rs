@@ -141,7 +141,7 @@ impl Http {
 
     pub(crate) fn on_response_body(&mut self, root: &mut Root, size: usize, end_of_stream: bool) -> Action {
         let Some(call) = &mut self.call else { return Action::Continue };
-        let host = root.host();
+        let (host, now) = (root.host(), now());
         if call.is_upgraded() {
             return Action::Continue;
         }
@@ -155,8 +155,8 @@ impl Http {
                 call.miss_response();
                 call.stop_withholding();
             }
-            brake::renew(root, call, now());
-            let has_changed = root.meter.read(call, &piece, now());
+            brake::renew(root, call, now);
+            let has_changed = root.meter.read(call, &piece, now);
             // The last piece is followed by the event of the call that is over.
             if has_changed && !end_of_stream {
                 show(root, &mut self.published, call);
@@ -164,7 +164,7 @@ impl Http {
         }
         if host.can_close_response()
             && !end_of_stream
-            && let Some(limit) = root.meter.must_cut(call, now())
+            && let Some(limit) = root.meter.must_cut(call, now)
         {
             return self.cut(root, &limit);
         }
@@ -324,19 +324,19 @@ impl Http {
     /// The call is over; does nothing when it already was.
     fn end(&mut self, root: &mut Root, ending: Ending) {
         let Some(mut call) = self.call.take().filter(|call| !call.is_doubtful()) else { return };
-        let host = root.host();
+        let (host, now) = (root.host(), now());
         let claims = call.take_claims();
-        let mut event = root.meter.end(call, ending, now());
-        brake::settle(root, &claims, &mut event, now());
+        let mut event = root.meter.end(call, ending, now);
+        brake::settle(root, &claims, &mut event, now);
         let is_shared = root.store.is_shared();
         if is_shared && let Some((task, charge)) = event.task_charge() {
-            event.task = root.charge_task(&task, &charge, now()).as_ref().map(Into::into);
+            event.task = root.charge_task(&task, &charge, now).as_ref().map(Into::into);
         }
         if let Some(taught) = event.taught.as_ref().filter(|taught| is_shared && root.meter.is_to_share(taught)) {
-            root.share_lesson(taught, now());
+            root.share_lesson(taught, now);
         }
         root.export(&event);
-        root.admit_series(&event, now());
+        root.admit_series(&event, now);
         let measured = root.meter.measure(&event);
         let to_log = root.meter.config().log_events;
         output::emit(host, &mut root.metrics, &mut self.published, &event, &measured, to_log);

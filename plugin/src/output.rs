@@ -10,11 +10,10 @@ use crate::store::StoreError;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::rc::Rc;
 use tollgate_core::event::{Event, Progress};
 use tollgate_core::limit::Finding;
 use tollgate_core::log_line;
-use tollgate_core::metrics::{Kind, Measurement, named};
+use tollgate_core::metrics::{Kind, Measurement, Metric, named};
 use tollgate_core::names::{EVENT_LOG_PREFIX, THRESHOLD_LOG_PREFIX, label, metric, state};
 
 /// A secret of 128 bits that nobody outside can guess, from the host's random numbers.
@@ -52,13 +51,13 @@ impl VmId {
 /// The metrics defined so far, by name.
 #[derive(Default)]
 pub(crate) struct Metrics {
-    ids: HashMap<Rc<str>, u32>,
+    ids: HashMap<String, u32>,
 }
 
 impl Metrics {
     /// Adds to a counter.
     pub(crate) fn count(&mut self, name: &str, labels: &[(&str, &str)], amount: u64) {
-        self.apply(&Measurement { name: named(name, labels).into(), kind: Kind::Counter, amount });
+        self.apply(&Measurement { metric: Metric::new(named(name, labels)), kind: Kind::Counter, amount });
     }
 
     /// Counts a host call that failed, so that an operator sees what is missing.
@@ -87,24 +86,28 @@ impl Metrics {
 
     fn apply(&mut self, measured: &Measurement) {
         let (kind, amount) = (measured.kind, measured.amount);
-        let id = match self.ids.get(&measured.name) {
-            Some(id) => *id,
-            None => {
-                let kind = match kind {
-                    Kind::Counter => MetricKind::Counter,
-                    Kind::Gauge => MetricKind::Gauge,
-                    Kind::Histogram => MetricKind::Histogram,
-                };
-                // A gateway without metrics refuses this every time; there is nowhere to count that.
-                let Ok(id) = abi::define_metric(kind, &measured.name) else { return };
-                self.ids.insert(Rc::clone(&measured.name), id);
-                id
-            }
-        };
+        // A gateway without metrics refuses every definition; there is nowhere to count that.
+        let Some(id) = measured.metric.id.get().or_else(|| self.id(&measured.metric.name, kind)) else { return };
+        measured.metric.id.set(Some(id));
         _ = match kind {
             Kind::Counter => abi::increment_metric(id, amount),
             Kind::Gauge | Kind::Histogram => abi::record_metric(id, amount),
         };
+    }
+
+    /// The gateway's number for a metric, which it is told of once.
+    fn id(&mut self, name: &str, kind: Kind) -> Option<u32> {
+        if let Some(id) = self.ids.get(name) {
+            return Some(*id);
+        }
+        let kind = match kind {
+            Kind::Counter => MetricKind::Counter,
+            Kind::Gauge => MetricKind::Gauge,
+            Kind::Histogram => MetricKind::Histogram,
+        };
+        let id = abi::define_metric(kind, name).ok()?;
+        self.ids.insert(name.to_owned(), id);
+        Some(id)
     }
 }
 
@@ -139,6 +142,7 @@ fn publish_event(host: Host, metrics: &mut Metrics, json: &str) {
 }
 
 /// Publishes what access logs and spans show of a call, ended or not.
+#[inline(never)]
 pub(crate) fn publish(host: Host, metrics: &mut Metrics, published: &mut Published, progress: &Progress<'_>) {
     let number = |tokens: Option<u64>| tokens.map(|tokens| Cow::Owned(tokens.to_string()));
     let values: [(&'static str, Option<Cow<'_, str>>); 10] = [
@@ -161,6 +165,7 @@ pub(crate) fn publish(host: Host, metrics: &mut Metrics, published: &mut Publish
 }
 
 /// Sends the event of a call that is over everywhere.
+#[inline(never)]
 pub(crate) fn emit(
     host: Host,
     metrics: &mut Metrics,
@@ -183,12 +188,6 @@ pub(crate) fn emit(
 }
 
 fn json_of(event: &Event) -> String {
-    /// Most events are shorter.
-    const USUAL: usize = 4 << 10;
-    let mut json = Vec::with_capacity(USUAL);
     // An event is made of strings and numbers, so this cannot fail; if it did, the log would say so.
-    if let Err(error) = serde_json::to_writer(&mut json, event) {
-        return format!("{{\"error\":\"{error}\"}}");
-    }
-    String::from_utf8(json).unwrap_or_default()
+    serde_json::to_string(event).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
 }

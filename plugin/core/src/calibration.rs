@@ -369,8 +369,8 @@ fn ratio(part: i64, whole: i64) -> Option<i64> {
 }
 
 fn median(mut values: Vec<i64>) -> Option<i64> {
-    values.sort_unstable();
-    values.get(values.len() / 2).copied()
+    let half = values.len() / 2;
+    (!values.is_empty()).then(|| *values.select_nth_unstable(half).1)
 }
 
 fn positive(value: i64) -> u64 {

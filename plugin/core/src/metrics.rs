@@ -16,6 +16,7 @@ use crate::prompt::Component;
 use crate::series::{Admitted, Caps, OTHER, Set, Standing as Admission};
 use crate::usage::Bucket;
 use siphasher::sip::SipHasher13;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
@@ -38,11 +39,28 @@ pub enum Kind {
     Histogram,
 }
 
+/// A metric that was measured: its name, and the number by which the gateway knows it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Name and labels.
+    pub name: String,
+    /// For whoever counts to note: to find the number by the name each time costs more than to count.
+    pub id: Cell<Option<u32>>,
+}
+
+impl Metric {
+    /// A metric that the gateway does not know yet.
+    #[must_use]
+    pub fn new(name: String) -> Rc<Self> {
+        Rc::new(Self { name, id: Cell::new(None) })
+    }
+}
+
 /// One amount for one metric.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Measurement {
-    /// Name and labels.
-    pub name: Rc<str>,
+    /// What is measured.
+    pub metric: Rc<Metric>,
     /// How it is counted.
     pub kind: Kind,
     /// How much.
@@ -134,7 +152,7 @@ impl Measurer {
         let mut add = |metric, labels: &[(&'static str, &str)], kind, amount: Amount| {
             let Some(name) = spelled(names, metric, labels, &base) else { return };
             let amount = name.counted(amount);
-            measured.push(Measurement { name: Rc::clone(&name.text), kind, amount });
+            measured.push(Measurement { metric: Rc::clone(&name.metric), kind, amount });
         };
         add(metric::REQUESTS, &[(label::OUTCOME, event.outcome.name())], Kind::Counter, Amount::Whole(1));
         for (direction, tokens) in totals(event) {
@@ -184,14 +202,15 @@ impl Measurer {
             ttft.for_each(|ttft| add(metric::TTFT, &[], Kind::Histogram, Amount::Whole(ttft)));
         }
         for ((label, _), _) in asked.iter().zip(&base).filter(|(asked, counted)| asked != counted) {
-            let name = named(metric::FOLDED, &[(label::LABEL, label)]).into();
-            measured.push(Measurement { name, kind: Kind::Counter, amount: 1 });
+            let metric = Metric::new(named(metric::FOLDED, &[(label::LABEL, label)]));
+            measured.push(Measurement { metric, kind: Kind::Counter, amount: 1 });
         }
         event.limits.iter().for_each(|found| self.budget(found, &mut measured));
         measured
     }
 
     /// How a budget stands. Of keys beyond the cap nothing is shown: amounts of several would make no sense as one.
+    #[inline(never)]
     fn budget(&self, found: &Finding, measured: &mut Vec<Measurement>) {
         let (Some(gauges), shown) = (found.gauges, BudgetLabels::of(found)) else { return };
         let mut set = shown.set();
@@ -205,7 +224,7 @@ impl Measurer {
             (metric::BUDGET_LIMIT, gauges.limit),
             (metric::BUDGET_REMAINING, gauges.remaining),
         ] {
-            measured.push(Measurement { name: named(name, &labels).into(), kind: Kind::Gauge, amount });
+            measured.push(Measurement { metric: Metric::new(named(name, &labels)), kind: Kind::Gauge, amount });
         }
     }
 
@@ -286,7 +305,7 @@ struct Names {
 struct Name {
     /// Tells the metric, and the labels that only it has, from others with the same labels of the call.
     hash: u64,
-    text: Rc<str>,
+    metric: Rc<Metric>,
     /// What is not counted yet of an amount of money, in femtodollars: less than a nanodollar.
     carried: i128,
 }
@@ -322,6 +341,7 @@ impl Name {
 }
 
 /// The name of a metric with labels of its own before those that all metrics of the call share.
+#[inline(never)]
 fn spelled<'n>(
     names: &'n mut Vec<Name>,
     metric: &'static str,
@@ -334,7 +354,7 @@ fn spelled<'n>(
     let at = names.iter().position(|name| name.hash == hash).unwrap_or(names.len());
     if at == names.len() {
         let all: Vec<_> = labels.iter().chain(base).copied().collect();
-        names.push(Name { hash, text: named(metric, &all).into(), carried: 0 });
+        names.push(Name { hash, metric: Metric::new(named(metric, &all)), carried: 0 });
     }
     names.get_mut(at)
 }
@@ -358,7 +378,7 @@ mod tests {
         let base = [("app", "a")];
         let mut count = |metric, labels: &[(&'static str, &str)], femto| {
             let name = spelled(names.with(&base), metric, labels, &base).expect("a name");
-            (name.text.to_string(), name.counted(Amount::Money(Usd::from_femto(femto))))
+            (name.metric.name.clone(), name.counted(Amount::Money(Usd::from_femto(femto))))
         };
         assert_eq!(count("m", &[("type", "input")], 1_600_000), ("m;type=input;app=a".to_owned(), 1));
         assert_eq!(count("n", &[], 600_000), ("n;app=a".to_owned(), 0));

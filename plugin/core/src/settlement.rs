@@ -40,6 +40,7 @@ pub(crate) struct Settlement {
 
 impl Settlement {
     /// Settles a call; without an ending, as far as it got.
+    #[inline(never)]
     pub(crate) fn of(call: &Call, ending: Option<Ending>, counter: &mut Counter) -> Self {
         let arrival = Arrival::of(call);
         let outcome = outcome(call, ending, arrival);
@@ -92,8 +93,11 @@ impl Settlement {
     /// What of the event is shown while the call runs, without working out the rest.
     pub(crate) fn progress<'a>(&self, call: &'a Call, prices: &PriceBook) -> Progress<'a> {
         let answer = answer(call);
-        let bill = Bill::of(call, answer.unwrap_or(&Answer::default()), &self.parts, prices);
-        let known = Some(bill.usage).filter(|_| self.is_known);
+        let mut usage = Usage::default();
+        self.parts.iter().for_each(|part| usage.add(&part.usage));
+        let known = Some(usage).filter(|_| self.is_known);
+        // Before the provider reports anything, only the input is predicted.
+        let reported = known.filter(|_| call.usage.is_some());
         Progress {
             outcome: self.outcome,
             operation: call.route.operation.name(),
@@ -101,14 +105,21 @@ impl Settlement {
             request_model: call.asked.model.as_deref(),
             response_model: answer.and_then(|answer| answer.model.as_deref()),
             input_tokens: known.map(|usage| usage.input_total()),
-            output_tokens: known.map(|usage| usage.output_total()),
-            cache_read_tokens: known.map(|usage| usage.cache_read_total()),
-            cost_usd: bill.total.filter(|_| self.is_known),
+            output_tokens: reported.map(|usage| usage.output_total()),
+            cache_read_tokens: reported.map(|usage| usage.cache_read_total()),
+            cost_usd: known.and_then(|_| self.total(call, answer.unwrap_or(&Answer::default()), prices)),
             app: call.attribution.get(Dimension::App),
         }
     }
 
+    /// What it costs so far, as the event will say it of the same parts.
+    fn total(&self, call: &Call, answer: &Answer, prices: &PriceBook) -> Option<Usd> {
+        let listed = |part: &UsagePart| quote(call, answer, part, prices).ok()?.cost(&part.usage).whole();
+        stated(call, &self.parts).or_else(|| self.parts.iter().map(listed).sum())
+    }
+
     /// The event.
+    #[inline(never)]
     pub(crate) fn event(&self, call: &Call, prices: &PriceBook, now: Timestamp) -> Event {
         let nothing = Answer::default();
         let answer = call.reader.as_ref().map_or(&nothing, |reader| reader.answer());
@@ -236,6 +247,11 @@ fn answer(call: &Call) -> Option<&Answer> {
     call.reader.as_ref().map(|reader| reader.answer())
 }
 
+/// What the provider says that these parts cost.
+fn stated(call: &Call, parts: &[UsagePart]) -> Option<Usd> {
+    call.reader.as_ref().filter(|_| !parts.is_empty())?.cost()
+}
+
 /// What was delivered, where anything was.
 fn delivered(call: &Call) -> Option<&Answer> {
     answer(call).filter(|answer| !answer.delivered.is_empty())
@@ -313,6 +329,7 @@ fn learned_factor(call: &Call) -> Option<Proportion> {
     Proportion::of(predicted, untaught).filter(|_| predicted != untaught)
 }
 
+#[inline(never)]
 fn media(call: &Call) -> BTreeMap<&'static str, MediaShare> {
     let shares = call.prompt.media.iter();
     shares.map(|(modality, count, tokens)| (modality.name(), MediaShare { count, tokens })).collect()
@@ -350,6 +367,7 @@ struct Bill {
 }
 
 impl Bill {
+    #[inline(never)]
     fn of(call: &Call, answer: &Answer, parts: &[UsagePart], prices: &PriceBook) -> Self {
         let mut bill = Self {
             usage: Usage::default(),
@@ -374,13 +392,14 @@ impl Bill {
         }
         bill.contracted_total = bill.total;
         bill.savings = bill.total.and_then(|total| Some(bill.uncached?.minus(total)));
-        if let Some(stated) = call.reader.as_ref().and_then(|reader| reader.cost()).filter(|_| !parts.is_empty()) {
+        if let Some(stated) = stated(call, parts) {
             bill.take_stated(call, stated);
         }
         bill
     }
 
     /// The provider says what the call costs: that is its cost, divided as the prices would divide it.
+    #[inline(never)]
     fn take_stated(&mut self, call: &Call, stated: Usd) {
         let contracted = self.contracted_total.filter(|total| *total != Usd::ZERO);
         let mut running = Usd::ZERO;
@@ -408,6 +427,7 @@ impl Bill {
         self.unpriced = None;
     }
 
+    #[inline(never)]
     fn add_quoted(&mut self, call: &Call, usage: &Usage, quote: &Quote<'_>) {
         let is_list = quote.source() == Source::List && quote.discount().is_none();
         let cost = quote.cost(usage);
@@ -448,6 +468,7 @@ impl Bill {
         self.unpriced.get_or_insert(reason);
     }
 
+    #[inline(never)]
     fn by_bucket(&self) -> BTreeMap<&'static str, Usd> {
         if self.total.is_none() {
             return BTreeMap::new();
@@ -462,6 +483,7 @@ impl Bill {
     }
 
     /// What each tool definition weighs, and what those weigh that the answer does not call.
+    #[inline(never)]
     fn tools(&self, call: &Call, answer: &Answer) -> Option<ToolWeights> {
         /// The heaviest tell the story; an event of a thousand tools must still fit a log line.
         const HEAVIEST_MAX: usize = 32;
@@ -493,6 +515,7 @@ impl Bill {
         Proportion::of(asked.saturating_add(output), input.saturating_add(output))
     }
 
+    #[inline(never)]
     fn components(&self) -> BTreeMap<&'static str, ComponentShare> {
         let input = self.usage.input_total();
         let share = |component: Component| {
