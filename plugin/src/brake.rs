@@ -32,6 +32,7 @@ fn judge(root: &mut Root, call: &mut Call, body: Body<'_>, now: Timestamp) -> Ve
 }
 
 /// Makes all changes that are due for a call.
+#[inline(never)]
 fn make_next(root: &mut Root, call: &mut Call, now: Timestamp) {
     let worker = root.vm.number();
     while let Some(change) = root.meter.next_change(call, worker) {
@@ -53,6 +54,7 @@ pub(crate) fn renew(root: &mut Root, call: &mut Call, now: Timestamp) {
 }
 
 /// Charges every budget for a call that is over, and writes into its event how they stand.
+#[inline(never)]
 pub(crate) fn settle(root: &mut Root, claims: &Claims, event: &mut Event, now: Timestamp) {
     for number in 0..claims.len() {
         let Some((change, charged)) = root.meter.settlement(claims, number, event) else { continue };

@@ -59,6 +59,7 @@ impl Exporter {
     }
 
     /// Queues what a call leaves; `random` becomes the ids of its span.
+    #[inline(never)]
     pub(crate) fn queue(&mut self, event: &Event, random: [u64; 3], metrics: &mut Metrics) {
         let span = SpanContext::new(event.traceparent.as_deref(), random);
         let names = Names { proposed: self.collector.proposed_names };

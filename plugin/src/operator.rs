@@ -15,6 +15,7 @@ use tollgate_core::operator::{Command, Grant, List};
 use tollgate_core::time::Timestamp;
 
 /// Answers a request of an operator; `None` where it is none.
+#[inline(never)]
 pub(crate) fn answer(root: &mut Root, head: &RequestHead<'_>, now: Timestamp) -> Option<()> {
     let config = root.meter.config();
     let (status, body) = match config.operator.as_ref()?.command(head, &config.limits, now)? {

@@ -93,6 +93,7 @@ impl Root {
     }
 
     /// Tells the other workers what a call taught, and takes over what they were told.
+    #[inline(never)]
     pub(crate) fn share_lesson(&mut self, taught: &Observation, now: Timestamp) {
         let key = taught.subject.key();
         let told = self.store.update(&key, now, |bucket| {
@@ -150,6 +151,7 @@ impl Root {
     }
 
     /// Charges a task and returns its totals; `None` where the store failed, which is counted.
+    #[inline(never)]
     pub(crate) fn charge_task(
         &mut self,
         task: &Key<TaskAccount>,

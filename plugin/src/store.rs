@@ -99,6 +99,7 @@ impl Store {
         if self.is_shared() { Buckets::SHARED } else { Buckets::LOCAL }
     }
 
+    #[inline(never)]
     fn get(&self, id: BucketId) -> Result<(Option<Vec<u8>>, u32), StoreError> {
         let Some(host) = self.shared else { return Ok((self.local.get(&id).cloned(), 0)) };
         match abi::shared_data(&id.shared_key()).map_err(StoreError::Host)? {
@@ -107,6 +108,7 @@ impl Store {
         }
     }
 
+    #[inline(never)]
     fn set(&mut self, id: BucketId, value: Vec<u8>, cas: u32) -> Result<(), Status> {
         if self.is_shared() {
             return abi::set_shared_data(&id.shared_key(), &value, cas);

@@ -18,6 +18,7 @@ use crate::time::Timestamp;
 
 impl Meter {
     /// Asks every limit on single calls, and claims what the call takes of budgets.
+    #[inline(never)]
     pub(crate) fn limit(&self, call: &mut Call, request: &Request<'_>) -> Verdict {
         if let Some(denial) = self.refuse_unpriced(call) {
             return Verdict::Deny(denial);

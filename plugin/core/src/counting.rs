@@ -26,6 +26,7 @@ struct Reading {
 }
 
 impl Meter {
+    #[inline(never)]
     pub(crate) fn count(&mut self, dialect: Dialect, request: &Request<'_>, cuts: Cuts<'_>) -> Prompt {
         let model = request.model.as_deref().unwrap_or_default();
         let reading = Reading::of(dialect, model);

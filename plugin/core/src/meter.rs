@@ -67,6 +67,7 @@ impl Meter {
 
     /// A request arrives: `None` when it is no LLM call and must be left alone.
     #[must_use]
+    #[inline(never)]
     pub fn open(&self, head: &RequestHead<'_>, id: String, now: Timestamp) -> Option<Call> {
         let route = self.config.route(head)?;
         let attribution = self.config.sources.resolve(head, route.key_headers());
@@ -88,6 +89,7 @@ impl Meter {
 
     /// The request body is there: counts the prompt and asks every limit on single calls. Budgets are asked next, through
     /// [`Meter::next_change`].
+    #[inline(never)]
     pub fn admit(&mut self, call: &mut Call, body: Body<'_>) -> Verdict {
         let bytes = match call.decoded(body, self.config.max_request_bytes) {
             Ok(bytes) => bytes,
@@ -115,6 +117,7 @@ impl Meter {
     }
 
     /// The response's head arrives.
+    #[inline(never)]
     pub fn respond(&self, call: &mut Call, head: &ResponseHead<'_>) {
         call.status = Some(head.status);
         if call.is_upgraded() {
@@ -136,6 +139,7 @@ impl Meter {
     }
 
     /// A piece of the response arrives: `true` when it changed the reported usage.
+    #[inline(never)]
     pub fn read(&self, call: &mut Call, piece: &[u8], now: Timestamp) -> bool {
         if !piece.is_empty() {
             call.first_byte.get_or_insert(now);
@@ -153,6 +157,7 @@ impl Meter {
     }
 
     /// The call is over: settles it.
+    #[inline(never)]
     pub fn end(&mut self, mut call: Call, ending: Ending, now: Timestamp) -> Event {
         call.end_response();
         let settlement = Settlement::of(&call, Some(ending), &mut self.counter);
@@ -208,6 +213,7 @@ impl Meter {
     }
 
     /// What the gateway counts for an event of a call that is over.
+    #[inline(never)]
     pub fn measure(&mut self, event: &Event) -> Vec<Measurement> {
         self.measurer.measure(event)
     }

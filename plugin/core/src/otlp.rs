@@ -67,6 +67,7 @@ const KIND_CLIENT: u8 = 3;
 const STATUS_ERROR: u8 = 2;
 const SEVERITY_INFO: u8 = 9;
 
+#[inline(never)]
 fn span_of(event: &Event, span: &SpanContext, names: Names) -> Value {
     let start = nanos(event.opened.millis());
     let end = nanos(event.opened.millis().saturating_add(event.timing.duration_ms));
@@ -90,6 +91,7 @@ fn span_of(event: &Event, span: &SpanContext, names: Names) -> Value {
     value
 }
 
+#[inline(never)]
 fn log_record(event: &Event, span: &SpanContext) -> Value {
     let time = nanos(event.opened.millis().saturating_add(event.timing.duration_ms));
     // An event is made of texts and numbers, which always serialise.
@@ -156,6 +158,7 @@ fn attribute(key: &str, value: Attribute) -> Value {
     json!({"key": key, "value": value})
 }
 
+#[inline(never)]
 fn attributes(event: &Event, names: Names) -> Vec<Value> {
     let text = |value: Option<&str>| value.map(Attribute::from);
     let whole = |value: Option<u64>| value.map(Attribute::Whole);

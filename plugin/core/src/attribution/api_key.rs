@@ -16,6 +16,7 @@ pub(super) fn of<'a>(head: &RequestHead<'a>, headers: &[&str]) -> Option<Cow<'a,
 }
 
 /// The first 64 bits of HMAC-SHA256 under the secret, in hexadecimal.
+#[inline(never)]
 pub(super) fn keyed_hash(secret: &str, value: &str) -> String {
     let Ok(mut mac) = Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()) else {
         return String::from("unhashed");

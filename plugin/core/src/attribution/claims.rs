@@ -46,6 +46,7 @@ fn dimension(name: &str) -> Option<Dimension> {
 }
 
 /// Calls `claim` with every value that the headers claim, the stronger place first.
+#[inline(never)]
 pub(super) fn in_headers(headers: &Headers<'_>, mut claim: impl FnMut(Dimension, &str)) {
     for name in JSON_HEADERS {
         headers.get(name).into_iter().for_each(|json| in_json(json, &mut claim));
@@ -59,6 +60,7 @@ pub(super) fn in_headers(headers: &Headers<'_>, mut claim: impl FnMut(Dimension,
 }
 
 /// The members of a JSON object whose values are texts or numbers.
+#[inline(never)]
 pub(super) fn in_json(json: &str, claim: &mut impl FnMut(Dimension, &str)) {
     let Ok(Value::Object(members)) = serde_json::from_str(json) else { return };
     for (name, value) in members.iter().take(MEMBERS_MAX) {
@@ -72,6 +74,7 @@ pub(super) fn in_json(json: &str, claim: &mut impl FnMut(Dimension, &str)) {
 }
 
 /// `key=value;property, key=value`, values percent-encoded.
+#[inline(never)]
 fn in_baggage(baggage: &str, claim: &mut impl FnMut(Dimension, &str)) {
     for member in baggage.split(',').take(MEMBERS_MAX) {
         let Some((name, value)) = member.split(';').next().and_then(|member| member.split_once('=')) else { continue };

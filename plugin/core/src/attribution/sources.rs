@@ -87,6 +87,7 @@ impl Sources {
     /// Who a request with this head belongs to. `key_headers` are those in which the provider looks for the API key, in its
     /// order.
     #[must_use]
+    #[inline(never)]
     pub fn resolve(&self, head: &RequestHead<'_>, key_headers: &[&str]) -> Attribution {
         let mut attribution = Attribution::default();
         for (dimension, source) in &self.dimensions {
@@ -103,6 +104,7 @@ impl Sources {
     }
 
     /// Adds what the request's body says of the caller: the weakest source there is.
+    #[inline(never)]
     pub fn add_body(&self, attribution: &mut Attribution, end_user: Option<&str>, metadata: Option<&str>) {
         let mut claim = |dimension, value: &str| self.claim(attribution, dimension, value);
         metadata.into_iter().for_each(|metadata| claims::in_json(metadata, &mut claim));

@@ -54,6 +54,7 @@ pub(super) fn warning(index: usize, limit: &Limit, sources: &Sources) -> Option<
 }
 
 impl Compiler {
+    #[inline(never)]
     pub(super) fn limits(&mut self, raw: &RawConfig) -> Vec<Limit> {
         let mut ids = BTreeSet::new();
         let mut limits = Vec::new();
@@ -73,6 +74,7 @@ impl Compiler {
         limits
     }
 
+    #[inline(never)]
     fn limit(&mut self, item: &str, raw: &RawLimit, config: &RawConfig) -> Option<Limit> {
         if !matches!(raw.status, 429 | 402) {
             self.error(
@@ -188,6 +190,7 @@ impl Compiler {
         amount
     }
 
+    #[inline(never)]
     fn matching(&mut self, item: &str, raw: &RawMatch) -> Matching {
         if let Some(dialect) = &raw.dialect
             && !dialect.contains('*')
@@ -254,6 +257,7 @@ impl Compiler {
     }
 
     /// What makes the limit one on several calls; `None` for one on each call by itself.
+    #[inline(never)]
     fn window(&mut self, item: &str, raw: &RawLimit) -> Option<Window> {
         let zone = Zone::parse(&raw.time_zone).unwrap_or_else(|| {
             let problem = format!("`{}` is no zone", raw.time_zone);

@@ -122,6 +122,7 @@ impl Config {
 
     /// The route of a request; `None` for traffic that is no LLM call.
     #[must_use]
+    #[inline(never)]
     pub fn route(&self, head: &RequestHead<'_>) -> Option<Route> {
         let detected = if head.upgrade().is_some() { Route::of_upgrade(head) } else { Route::detect(head) };
         let Some(rule) = self.routes.iter().find(|rule| rule.matches(head)) else { return detected };
@@ -215,6 +216,7 @@ impl Compiler {
         }
     }
 
+    #[inline(never)]
     fn downgrades(&mut self, raw: &RawConfig) -> Vec<Downgrade> {
         for (index, RawDowngrade { model, to, max_output_tokens, .. }) in raw.downgrades.iter().enumerate() {
             let item = self.written.item("downgrades", index);
@@ -247,6 +249,7 @@ impl Compiler {
         raw.downgrades.iter().map(used).collect()
     }
 
+    #[inline(never)]
     fn operator(&mut self, raw: &RawConfig) -> Option<Operator> {
         let RawOperator { path, token_sha256 } = raw.operator.as_ref()?;
         if !path.starts_with('/') || path.contains('?') {
@@ -264,6 +267,7 @@ impl Compiler {
         Some(Operator { path: path.clone(), token_sha256: token? })
     }
 
+    #[inline(never)]
     fn otlp(&mut self, raw: &RawConfig) -> Option<RawOtlp> {
         let otlp = raw.otlp.as_ref()?;
         if raw.host == HostChoice::Apisix {
@@ -280,6 +284,7 @@ impl Compiler {
         Some(otlp.clone())
     }
 
+    #[inline(never)]
     fn route(&mut self, index: usize, raw: &RawRoute) -> RouteRule {
         let path = format!("{}.dialect", self.written.item("routes", index));
         let dialect = raw.dialect.as_deref().and_then(|name| self.known_dialect(&path, name));
@@ -296,6 +301,7 @@ impl Compiler {
         }
     }
 
+    #[inline(never)]
     fn prices(&mut self, raw: &RawConfig) -> PriceBook {
         let overrides = raw.prices.iter().enumerate().map(|(index, price)| self.price(index, price)).collect();
         let discounts = raw.discounts.iter().enumerate();
@@ -303,6 +309,7 @@ impl Compiler {
         PriceBook::with_contract(overrides, discounts, self.unknown_price(raw))
     }
 
+    #[inline(never)]
     fn discount(&mut self, index: usize, raw: &RawDiscount) -> Option<Discount> {
         match Discount::percent(raw.provider.clone(), raw.model.clone(), &raw.percent.0) {
             Ok(discount) => Some(discount),
@@ -314,6 +321,7 @@ impl Compiler {
         }
     }
 
+    #[inline(never)]
     fn unknown_price(&mut self, raw: &RawConfig) -> UnknownPrice {
         match (raw.unknown_price, &raw.fallback_price) {
             (UnknownPriceChoice::Track, None) => UnknownPrice::Track,
@@ -342,6 +350,7 @@ impl Compiler {
         }
     }
 
+    #[inline(never)]
     fn price(&mut self, index: usize, raw: &RawPrice) -> Override {
         let item = self.written.item("prices", index);
         if raw.model.is_empty() {
@@ -386,6 +395,7 @@ impl Compiler {
     }
 }
 
+#[inline(never)]
 fn sources(raw: &RawConfig) -> Sources {
     let mut dimensions: BTreeMap<_, _> =
         Dimension::ALL.into_iter().map(|dimension| (dimension, Source::default_of(dimension))).collect();

@@ -59,9 +59,9 @@ pub(super) fn read(json: &[u8]) -> Written {
     let mut errors = Vec::new();
     let mut removed = Vec::new();
     while errors.len() < ERRORS_MAX {
-        let (path, error) = match serde_path_to_error::deserialize::<_, RawConfig>(&value) {
+        let (path, error) = match decode(&value) {
             Ok(config) => return Written { config, errors, removed },
-            Err(error) => (error.path().clone(), error.into_inner().to_string()),
+            Err(mistake) => mistake,
         };
         let mut place = Place::of(&path, &error, &value);
         // Lua, in which Kong and APISIX write the configuration anew, does not tell an empty list from an empty object.
@@ -80,6 +80,13 @@ pub(super) fn read(json: &[u8]) -> Written {
         removed.push(place);
     }
     Written { config: RawConfig::default(), errors, removed }
+}
+
+/// The configuration, or where its first mistake is and what serde says of it. All decoding goes through here: what serde
+/// derives for the configuration is a tenth of the filter's code, and each other way to decode would double it.
+#[inline(never)]
+fn decode(value: &Value) -> Result<RawConfig, (Path, String)> {
+    serde_path_to_error::deserialize(value).map_err(|error| (error.path().clone(), error.into_inner().to_string()))
 }
 
 /// serde's message without the list of alternatives, which the hint gives.
@@ -111,6 +118,7 @@ enum Step {
 
 /// The key below `way` that the mistake is in, where the key is no text to the decoder: the one that alone makes the
 /// same mistake.
+#[inline(never)]
 fn mistaken_key(way: &[Step], error: &str, value: &Value) -> Option<Step> {
     let mut found = value.clone();
     let keys: Vec<String> = follow(way, &mut found)?.as_object()?.keys().cloned().collect();
@@ -119,7 +127,7 @@ fn mistaken_key(way: &[Step], error: &str, value: &Value) -> Option<Step> {
         if let Some(object) = follow(way, &mut alone).and_then(Value::as_object_mut) {
             object.retain(|other, _| other == key);
         }
-        serde_json::from_value::<RawConfig>(alone).is_err_and(|same| same.to_string() == error)
+        decode(&alone).is_err_and(|(_, same)| same == error)
     };
     keys.into_iter().find(makes_it).map(Step::Key)
 }
@@ -136,6 +144,7 @@ fn follow<'v>(way: &[Step], value: &'v mut Value) -> Option<&'v mut Value> {
 struct Place(Vec<Step>);
 
 impl Place {
+    #[inline(never)]
     fn of(path: &Path, error: &str, value: &Value) -> Self {
         let mut way = Vec::new();
         for segment in path {

@@ -133,6 +133,11 @@ pub enum Dialect {
     OllamaEmbed,
 }
 
+/// Reads a request's body into what it means.
+type ReadRequest = for<'b> fn(&'b str, &mut Request<'b>) -> Form;
+/// Shows everything in an element that consumes tokens.
+type ReadElement = for<'b> fn(&Element<'b>, &mut dyn FnMut(Piece<'b>));
+
 impl Dialect {
     /// Every dialect.
     pub const ALL: [Self; 15] = [
@@ -240,24 +245,7 @@ impl Dialect {
             return Err(RequestError::Empty);
         }
         let mut request = Request::default();
-        let form = match self {
-            Self::OpenaiChat => openai_chat::read_request(json, &mut request),
-            Self::OpenaiResponses => openai_responses::read_request(json, &mut request),
-            Self::AnthropicMessages => anthropic::read_request(json, &mut request),
-            Self::BedrockConverse => bedrock_converse::read_request(json, &mut request),
-            Self::BedrockInvoke => bedrock_invoke::read_request(json, &mut request),
-            Self::OpenaiCompletions => openai_completions::read_request(json, &mut request),
-            Self::Gemini => gemini::read_request(json, &mut request),
-            Self::GeminiEmbeddings => gemini::read_embedding_request(json, &mut request),
-            Self::GeminiInteractions => gemini_interactions::read_request(json, &mut request),
-            Self::CohereChat => cohere::read_request(json, &mut request),
-            Self::CohereChatV1 => cohere::read_request_v1(json, &mut request),
-            Self::Ollama => ollama::read_request(json, &mut request),
-            Self::OpenaiEmbeddings | Self::CohereRetrieval | Self::OllamaEmbed => {
-                embeddings::read_request(json, &mut request)
-            }
-        };
-        match form {
+        match self.request_reader()(json, &mut request) {
             Form::Object if request.elements.len() >= ELEMENTS_MAX => Err(RequestError::TooManyParts),
             Form::Object => Ok(request),
             Form::Ambiguous => Err(RequestError::AmbiguousNames),
@@ -287,19 +275,41 @@ impl Dialect {
             }
             return;
         }
+        self.element_reader()(element, piece);
+    }
+
+    /// Readers are pointers, so that no function holds all dialects: what an engine needs to compile the filter grows with its
+    /// largest function.
+    const fn request_reader(self) -> ReadRequest {
         match self {
-            Self::OpenaiChat | Self::Ollama => openai_chat::read_element(element, piece),
-            Self::OpenaiResponses => openai_responses::read_element(element, piece),
-            Self::AnthropicMessages => anthropic::read_element(element, piece),
-            Self::BedrockConverse => bedrock_converse::read_element(element, piece),
-            Self::BedrockInvoke => bedrock_invoke::read_element(element, piece),
-            Self::OpenaiCompletions => openai_completions::read_element(element, piece),
-            Self::Gemini | Self::GeminiEmbeddings => gemini::read_element(element, piece),
-            Self::GeminiInteractions => gemini_interactions::read_element(element, piece),
-            Self::CohereChat | Self::CohereChatV1 => cohere::read_element(element, piece),
-            Self::OpenaiEmbeddings | Self::CohereRetrieval | Self::OllamaEmbed => {
-                embeddings::read_element(element, piece);
-            }
+            Self::OpenaiChat => openai_chat::read_request,
+            Self::OpenaiResponses => openai_responses::read_request,
+            Self::AnthropicMessages => anthropic::read_request,
+            Self::BedrockConverse => bedrock_converse::read_request,
+            Self::BedrockInvoke => bedrock_invoke::read_request,
+            Self::OpenaiCompletions => openai_completions::read_request,
+            Self::Gemini => gemini::read_request,
+            Self::GeminiEmbeddings => gemini::read_embedding_request,
+            Self::GeminiInteractions => gemini_interactions::read_request,
+            Self::CohereChat => cohere::read_request,
+            Self::CohereChatV1 => cohere::read_request_v1,
+            Self::Ollama => ollama::read_request,
+            Self::OpenaiEmbeddings | Self::CohereRetrieval | Self::OllamaEmbed => embeddings::read_request,
+        }
+    }
+
+    const fn element_reader(self) -> ReadElement {
+        match self {
+            Self::OpenaiChat | Self::Ollama => openai_chat::read_element,
+            Self::OpenaiResponses => openai_responses::read_element,
+            Self::AnthropicMessages => anthropic::read_element,
+            Self::BedrockConverse => bedrock_converse::read_element,
+            Self::BedrockInvoke => bedrock_invoke::read_element,
+            Self::OpenaiCompletions => openai_completions::read_element,
+            Self::Gemini | Self::GeminiEmbeddings => gemini::read_element,
+            Self::GeminiInteractions => gemini_interactions::read_element,
+            Self::CohereChat | Self::CohereChatV1 => cohere::read_element,
+            Self::OpenaiEmbeddings | Self::CohereRetrieval | Self::OllamaEmbed => embeddings::read_element,
         }
     }
 

@@ -120,6 +120,7 @@ impl<'a> Bucket<'a> {
 
     /// The value as it is stored.
     #[must_use]
+    #[inline(never)]
     pub fn encode(&self) -> Vec<u8> {
         // Numbers, texts and bytes always encode.
         rmp_serde::to_vec(&Value { magic: Cow::Borrowed(MAGIC), entries: &self.entries }).unwrap_or_default()
@@ -135,6 +136,7 @@ impl<'a> Bucket<'a> {
     ///
     /// # Errors
     /// [`LedgerError::Unreadable`] for a record that cannot be decoded.
+    #[inline(never)]
     pub fn get<R: Record>(&self, key: &Key<R>) -> Result<Option<R>, LedgerError> {
         let found = self.entries.iter().find(|entry| entry.key == key.as_str());
         found.map(|entry| rmp_serde::from_slice(&entry.record).map_err(|_| LedgerError::Unreadable)).transpose()
@@ -156,6 +158,7 @@ impl<'a> Bucket<'a> {
     ///
     /// # Errors
     /// [`LedgerError::Full`] when there is no room; then nothing has changed.
+    #[inline(never)]
     pub fn put<R: Record>(
         &mut self,
         key: &Key<R>,
