@@ -18,8 +18,8 @@ test: setup check wasm ## Everything that must be true: formatting, prices, depe
 	cargo test --locked
 	@echo 'make test: everything passed'
 
-bench: setup wasm ## CPU per request in a real Envoy, beside other filters (host-tests/BENCHMARKS.md). QUICK=1 is short.
-	QUICK=$(QUICK) cargo bench --locked --profile dev --package tollgate-host --bench gateway
+bench: setup wasm ## Speed of counting, CPU per request in a real Envoy (host-tests/BENCHMARKS.md). QUICK=1 is short.
+	QUICK=$(QUICK) cargo bench --locked --profile dev --package tollgate-host --bench counting --bench gateway
 
 check: setup ## What `test` does, without running the tests: formatting, prices, dependencies, lints.
 	cargo fmt --all -- --check

@@ -32,7 +32,8 @@ pub fn prose(seed: usize, bytes: usize) -> String {
     text
 }
 
-fn tool(number: usize) -> Value {
+/// The definition of a tool; each number gives another.
+pub fn tool(number: usize) -> Value {
     json!({"type": "function", "function": {
         "name": format!("query_table_{number}"),
         "description": prose(1_000 + number, 220),
