@@ -53,6 +53,16 @@ pub(crate) fn renew(root: &mut Root, call: &mut Call, now: Timestamp) {
     }
 }
 
+/// Whether a call's stream is to be ended now, by the name of the limit that says so.
+pub(crate) fn must_cut(root: &mut Root, call: &mut Call, now: Timestamp) -> Option<String> {
+    for number in 0..call.claim_count() {
+        let Some(change) = root.meter.look(call, number, now) else { continue };
+        let done = make(&change, &mut root.store, &mut root.metrics, now);
+        call.looked(number, done.as_ref());
+    }
+    root.meter.must_cut(call, now)
+}
+
 /// Charges every budget for a call that is over, and writes into its event how they stand.
 #[inline(never)]
 pub(crate) fn settle(root: &mut Root, claims: &Claims, event: &mut Event, now: Timestamp) {

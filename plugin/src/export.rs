@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use tollgate_core::config::raw::RawOtlp;
 use tollgate_core::event::Event;
 use tollgate_core::names::{label, metric};
-use tollgate_core::otlp::{Names, Signal};
+use tollgate_core::otlp::{Names, Signal, record_of_grant};
 use tollgate_core::time::Timestamp;
 use tollgate_core::trace::SpanContext;
 
@@ -65,6 +65,13 @@ impl Exporter {
         let names = Names { proposed: self.collector.proposed_names };
         for lane in &mut self.lanes {
             lane.push(lane.signal.item(event, &span, names).into_boxed_str(), metrics);
+        }
+    }
+
+    /// Queues the event of a grant.
+    pub(crate) fn queue_grant(&mut self, event: &str, now: Timestamp, metrics: &mut Metrics) {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.signal == Signal::Logs) {
+            lane.push(record_of_grant(event, now).into_boxed_str(), metrics);
         }
     }
 

@@ -112,6 +112,16 @@ impl Host {
         }
     }
 
+    /// The gateway's name of the route that a request takes; empty where it has none.
+    pub(crate) fn route(self) -> String {
+        let name = match self {
+            Self::Envoy => abi::property(&["xds", "route_name"]),
+            Self::Kong => abi::property(&["kong", "route_name"]),
+            Self::Apisix => None,
+        };
+        String::from_utf8_lossy(&name.unwrap_or_default()).into_owned()
+    }
+
     /// Why a stream is over; `is_whole` when the response's end was passed on.
     pub(crate) fn ending(self, is_whole: bool) -> Ending {
         match self {

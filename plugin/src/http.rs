@@ -49,7 +49,9 @@ impl Http {
             std::process::abort();
         }
         let field = |name| headers.get(name).unwrap_or_default();
+        let route = if root.meter.config().asks_for_routes() { host.route() } else { String::new() };
         let request = RequestHead {
+            route: &route,
             method: field(":method"),
             path: field(":path"),
             host: host.host_of(field(":authority"), field("host")),
@@ -164,7 +166,7 @@ impl Http {
         }
         if host.can_close_response()
             && !end_of_stream
-            && let Some(limit) = root.meter.must_cut(call, now)
+            && let Some(limit) = brake::must_cut(root, call, now)
         {
             return self.cut(root, &limit);
         }

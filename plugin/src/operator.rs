@@ -1,11 +1,11 @@
 //! What operators ask: reads the ledger or changes it, and answers in the gateway's place.
 //!
-//! Invariants: every grant is logged.
+//! Invariants: every grant is logged, and is an event of its own.
 //! Must not know: what budgets are, who may ask.
 
 use crate::abi::{self, LogLevel};
 use crate::brake;
-use crate::output::Metrics;
+use crate::output::{self, Metrics};
 use crate::root::Root;
 use crate::store::Store;
 use tollgate_core::head::RequestHead;
@@ -17,6 +17,7 @@ use tollgate_core::time::Timestamp;
 /// Answers a request of an operator; `None` where it is none.
 #[inline(never)]
 pub(crate) fn answer(root: &mut Root, head: &RequestHead<'_>, now: Timestamp) -> Option<()> {
+    let host = root.host();
     let config = root.meter.config();
     let (status, body) = match config.operator.as_ref()?.command(head, &config.limits, now)? {
         Command::List => {
@@ -26,7 +27,13 @@ pub(crate) fn answer(root: &mut Root, head: &RequestHead<'_>, now: Timestamp) ->
             (200, list.end().to_string())
         }
         Command::Grant(grant) => match make(&grant, &mut root.store, &mut root.metrics, now) {
-            Some(granted) => (200, granted),
+            Some(granted) => {
+                output::publish_event(host, &mut root.metrics, &granted);
+                if let Some(exporter) = &mut root.exporter {
+                    exporter.queue_grant(&granted, now, &mut root.metrics);
+                }
+                (200, granted)
+            }
             None => (503, r#"{"error":"the ledger cannot be changed at the moment"}"#.to_owned()),
         },
         Command::Mistaken(why) => (400, serde_json::json!({"error": why}).to_string()),
@@ -39,7 +46,7 @@ pub(crate) fn answer(root: &mut Root, head: &RequestHead<'_>, now: Timestamp) ->
 /// Makes a grant, and says so in the log.
 fn make(grant: &Grant<'_>, store: &mut Store, metrics: &mut Metrics, now: Timestamp) -> Option<String> {
     let Some(Done::Settled(balance, _)) = brake::make(&grant.change()?, store, metrics, now) else { return None };
-    let granted = grant.granted(&balance).to_string();
+    let granted = grant.granted(&balance, now).to_string();
     abi::log(LogLevel::Warn, &format!("{GRANT_LOG_PREFIX}{granted}"));
     Some(granted)
 }

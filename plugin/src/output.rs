@@ -137,7 +137,8 @@ pub(crate) fn publish_so_far(host: Host, metrics: &mut Metrics, event: &Event) {
     publish_event(host, metrics, &json_of(event));
 }
 
-fn publish_event(host: Host, metrics: &mut Metrics, json: &str) {
+/// Publishes an event, as JSON.
+pub(crate) fn publish_event(host: Host, metrics: &mut Metrics, json: &str) {
     metrics.note("set_property", host.publish(state::EVENT, json));
 }
 

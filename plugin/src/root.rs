@@ -29,7 +29,7 @@ pub(crate) struct Root {
     /// The configuration had mistakes: refuse LLM calls.
     pub(crate) is_misconfigured: bool,
     pub(crate) store: Store,
-    exporter: Option<Exporter>,
+    pub(crate) exporter: Option<Exporter>,
     host: Option<Host>,
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tollgate_core::names::header;
-use tollgate_host::gateway::{Ending, Gateway, Outcome, Profile, RequestHead, ResponseHead, Settings};
+use tollgate_host::gateway::{Ending, Gateway, Outcome, Profile, RequestHead, ResponseHead, Settings, Stream};
 use tollgate_host::replay;
 
 use super::support::{answer_chat, event, start};
@@ -59,6 +59,22 @@ fn an_agent_that_makes_one_tool_call_over_and_over_is_stopped_at_the_configured_
 }
 
 #[test]
+fn an_agent_that_goes_on_without_a_new_input_of_its_user_is_stopped_until_there_is_one() {
+    let limit = r#"{"id": "alone", "measure": "unattended_steps", "per": "task", "limit": 3}"#;
+    for profile in Profile::ALL {
+        let gateway = gateway(profile, limit);
+        // Another city each time: no step repeats.
+        let cities = ["Paris", "Rome", "Oslo", "Bern", "Lima"];
+        let made = |at: usize, body: &Value| call(&gateway, at, "a", body, (200, 9)).status();
+        let statuses: Vec<u32> = (0..5).map(|at| made(at, &step(at, cities[at]))).collect();
+        assert_eq!(statuses, [200, 200, 200, 429, 429], "{profile:?}");
+        let mut spoken = step(5, "Rome");
+        spoken["messages"].as_array_mut().unwrap().push(json!({"role": "user", "content": "What is the weather?"}));
+        assert_eq!(made(0, &spoken), 200, "{profile:?}: the same words again are a new input");
+    }
+}
+
+#[test]
 fn a_step_that_failed_may_be_tried_again() {
     let gateway = gateway(Profile::Envoy, LOOP);
     let statuses: Vec<u32> = (0..9).map(|at| call(&gateway, at, "a", &step(0, "Paris"), (503, 0)).status()).collect();
@@ -85,25 +101,87 @@ fn a_task_that_burns_too_fast_is_stopped_by_the_call_after_and_cools_down() {
     }
 }
 
+/// A stream of words in a worker, until it is ended or has put out so many; how many it has.
+fn words(stream: &Stream, most: usize) -> usize {
+    let mut words = 0;
+    while words < most && stream.outcome().ending == Ending::Open {
+        words += 1;
+        let piece = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\" {words}\"}}}}]}}\n\n");
+        stream.response_body(piece, false);
+    }
+    words
+}
+
+/// A streamed call of a task, up to where its answer begins.
+fn begin(gateway: &Gateway, worker: usize) -> Stream {
+    let head = RequestHead::post_json("api.openai.com", "/v1/chat/completions");
+    let stream = gateway.worker(worker).open(head);
+    let body = r#"{"model":"m","stream":true,"max_tokens":5000,"messages":[{"role":"user","content":"count"}]}"#;
+    stream.request_body(body, true);
+    if stream.outcome().local_reply.is_none() {
+        stream.respond(ResponseHead::sse());
+    }
+    stream
+}
+
+#[test]
+fn streams_are_ended_once_the_budget_that_they_share_is_spent_and_the_next_call_is_refused() {
+    let limit = r#"{"id": "day", "measure": "output_tokens", "per": "day", "limit": 3000, "action": "cut"}"#;
+    for profile in Profile::ALL {
+        let gateway = gateway(profile, limit);
+        let workers = if profile == Profile::Apisix { [0, 0] } else { [0, 1] };
+        let [one, other] = workers.map(|worker| begin(&gateway, worker));
+        // Each holds the 1,024 tokens that are expected of a model that nothing is known of.
+        assert_eq!((words(&one, 500), words(&other, 400)), (500, 400), "{profile:?}: nothing is spent yet");
+        let put_out = words(&one, 4_000);
+        if profile != Profile::Envoy {
+            assert_eq!(put_out, 4_000, "{profile:?} cannot");
+            one.response_body("data: [DONE]\n\n", true);
+        }
+        let charged = |event: &Value| event["limits"][0]["charged"].as_str().unwrap().parse::<u64>().unwrap();
+        let first = event(profile, &one.finish());
+        assert_eq!(first["output_tokens"], charged(&first));
+        if profile == Profile::Envoy {
+            assert_eq!((&first["outcome"], &first["limits"][0]["standing"]), (&json!("cut"), &json!("exceeded")));
+            // The other one's part is held.
+            assert!((1_970..=2_040).contains(&charged(&first)), "{first:#}");
+            assert_eq!(words(&other, 50), 50, "what is held for a stream it may put out");
+            words(&other, 2_000);
+            let second = event(profile, &other.finish());
+            assert_eq!(second["outcome"], "cut");
+            assert!((3_000..=3_100).contains(&(charged(&first) + charged(&second))), "{second:#}");
+        }
+        assert_eq!(begin(&gateway, 0).finish().status(), 429, "{profile:?}");
+    }
+}
+
+#[test]
+fn a_breaker_that_opens_ends_the_streams_that_run() {
+    let limit = r#"{"id": "burn", "measure": "cost_usd", "per": "minute", "limit": "5", "cool_down_seconds": 600,
+        "action": "cut"}"#;
+    let gateway = gateway(Profile::Envoy, limit);
+    let stream = begin(&gateway, 0);
+    assert_eq!(words(&stream, 20), 20);
+    assert_eq!(call(&gateway, 1, "a", &step(0, "Paris"), (200, 6_000_000)).status(), 200);
+    // A new window, but the breaker is open.
+    gateway.advance(std::time::Duration::from_secs(120));
+    assert_eq!(words(&stream, 20), 1, "the next piece is the last");
+    let event = event(Profile::Envoy, &stream.finish());
+    assert_eq!((&event["outcome"], &event["limits"][0]["charged"]), (&json!("cut"), &event["cost_usd"]), "{event:#}");
+    gateway.advance(std::time::Duration::from_secs(500));
+    let probe = begin(&gateway, 0);
+    gateway.advance(std::time::Duration::from_secs(2));
+    assert_eq!(words(&probe, 90), 90, "the one call that shows whether it is over is not ended by that");
+}
+
 #[test]
 fn a_stream_that_does_not_end_is_ended_at_its_ceiling_on_envoy_and_charged_as_far_as_it_came() {
     let limits = r#"{"id": "long", "measure": "output_tokens", "limit": 500, "action": "cut"},
         {"id": "day", "measure": "output_tokens", "per": "day", "limit": 100000}"#;
     for profile in Profile::ALL {
         let gateway = gateway(profile, limits);
-        let head = RequestHead::post_json("api.openai.com", "/v1/chat/completions");
-        let stream = gateway.worker(0).open(head);
-        let body = r#"{"model":"m","stream":true,"max_tokens":5000,"messages":[{"role":"user","content":"count"}]}"#;
-        stream.request_body(body, true);
-        stream.respond(ResponseHead::sse());
-        let mut words = 0;
-        while words < 5_000 && stream.outcome().ending == Ending::Open {
-            words += 1;
-            stream.response_body(
-                format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\" {words}\"}}}}]}}\n\n"),
-                false,
-            );
-        }
+        let stream = begin(&gateway, 0);
+        let words = words(&stream, 5_000);
         if profile != Profile::Envoy {
             assert_eq!(words, 5_000, "{profile:?} cannot");
             stream.response_body("data: [DONE]\n\n", true);

@@ -179,3 +179,21 @@ fn each_threshold_is_logged_and_counted_once_and_metrics_say_how_the_budget_stan
         }
     }
 }
+
+#[test]
+fn a_limit_may_be_on_one_of_the_gateways_routes() {
+    let exchange = one(Dialect::OpenAiChat, false);
+    let limit = r#"{"id": "batch", "match": {"route": "batch-*"}, "measure": "input_tokens", "limit": 1}"#;
+    for (profile, property) in [(Profile::Envoy, ["xds", "route_name"]), (Profile::Kong, ["kong", "route_name"])] {
+        let gateway = gateway(profile, limit);
+        let status = |route: &str| {
+            let stream = gateway.worker(0).open(exchange.request_head().property(&property, route));
+            stream.request_body(&exchange.request, true);
+            if stream.outcome().local_reply.is_none() {
+                stream.respond(exchange.response_head()).response_body(&exchange.response, true);
+            }
+            stream.finish().status()
+        };
+        assert_eq!([status("batch-1"), status("chat"), status("")], [429, 200, 200], "{profile:?}");
+    }
+}

@@ -1,7 +1,7 @@
 //! What operators see of budgets, and raise, in the gateways.
 
 use serde_json::Value;
-use tollgate_core::names::GRANT_LOG_PREFIX;
+use tollgate_core::names::{GRANT_LOG_PREFIX, GRANT_SCHEMA};
 use tollgate_host::gateway::{Gateway, Outcome, Profile, RequestHead, Settings};
 use tollgate_host::replay;
 use tollgate_host::standin::Dialect;
@@ -60,8 +60,12 @@ fn an_operator_sees_the_budgets_and_grants_more_without_a_new_configuration() {
         );
         let account = first["account"].as_str().unwrap().replace('=', "%3D");
         let path = format!("/tollgate/budgets?account={account}&amount=1&minutes=60");
-        let (status, granted) = answer(&ask(&gateway, "POST", &path, "secret"));
+        let answered = ask(&gateway, "POST", &path, "secret");
+        let (status, granted) = answer(&answered);
         assert_eq!((status, &granted["allowed"]), (200, &Value::from("3")), "{profile:?} {granted:#}");
+        let published = replay::event_of(profile, &answered);
+        assert_eq!(published.as_ref(), Some(&granted), "{profile:?}: the grant is the event of its request");
+        assert_eq!(granted["schema"], GRANT_SCHEMA);
         assert!(gateway.log().iter().any(|line| line.text.contains(GRANT_LOG_PREFIX)), "{profile:?}: it is logged");
         assert_eq!([call(&gateway, "b"), call(&gateway, "b")], [200, 429], "{profile:?}");
     }

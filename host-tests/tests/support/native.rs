@@ -29,7 +29,13 @@ pub fn event(exchange: &Exchange<'_>, config: &str, now: Timestamp) -> Value {
 pub fn event_if_any(exchange: &Exchange<'_>, config: &str, now: Timestamp) -> Option<Value> {
     let mut meter = Meter::new(Config::parse(config.as_bytes()).unwrap(), [1, 2]);
     let (asked, answered) = (pairs(exchange.request_headers), pairs(exchange.response_headers));
-    let head = RequestHead { method: "POST", path: exchange.path, host: exchange.host, headers: Headers::new(&asked) };
+    let head = RequestHead {
+        method: "POST",
+        path: exchange.path,
+        host: exchange.host,
+        headers: Headers::new(&asked),
+        ..RequestHead::default()
+    };
     let mut call = meter.open(&head, String::new(), now)?;
     assert_eq!(meter.admit(&mut call, Body::Whole(exchange.request)), Verdict::Forward);
     meter.respond(&mut call, &ResponseHead { status: exchange.status, headers: Headers::new(&answered) });

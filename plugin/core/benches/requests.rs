@@ -9,7 +9,7 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::{Value, json};
 use tollgate_core::config::Config;
-use tollgate_core::head::{Headers, RequestHead};
+use tollgate_core::head::RequestHead;
 use tollgate_core::meter::{Body, Meter};
 use tollgate_core::time::Timestamp;
 
@@ -42,7 +42,7 @@ fn request(messages: &[Value], seed: usize, tail: usize) -> Vec<u8> {
 }
 
 fn admit(meter: &mut Meter, body: &[u8]) {
-    let head = RequestHead { method: "POST", path: "/v1/chat/completions", host: "h", headers: Headers::new(&[]) };
+    let head = RequestHead { method: "POST", path: "/v1/chat/completions", host: "h", ..RequestHead::default() };
     let mut call = meter.open(&head, "id".to_owned(), Timestamp::default()).unwrap();
     black_box(meter.admit(&mut call, Body::Whole(body)));
 }

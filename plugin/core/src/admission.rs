@@ -33,6 +33,9 @@ impl Meter {
         if limits.iter().any(|limit| limit.gauge.measure == Measure::Repeats) {
             call.mark = step::mark(call.route.dialect, request);
         }
+        if limits.iter().any(|limit| limit.gauge.measure == Measure::UnattendedSteps) {
+            call.turn = step::turn(call.route.dialect, request);
+        }
         let subject = subject(call);
         let with_output = |output| self.estimate(call, Some(output));
         let capping = Self::capping(call, &with_output);
@@ -44,7 +47,7 @@ impl Meter {
             }
             findings.push(found);
         }
-        let cuts = Cut::of(&subject, limits);
+        let cuts = Cut::of(&subject, limits, call.opened);
         (call.findings, call.cuts) = (findings, cuts);
         match denial {
             Some(denial) => {
@@ -129,7 +132,9 @@ fn subject(call: &Call) -> Subject<'_> {
         model: call.asked.model.as_deref(),
         provider: call.provider(),
         dialect: call.route.dialect.name(),
+        route: call.gateway_route.as_deref(),
         attribution: &call.attribution,
         mark: call.mark,
+        turn: call.turn,
     }
 }

@@ -16,6 +16,7 @@ use crate::head::Upgrade;
 use crate::limit::{Claims, Done, Finding};
 use crate::price::Unpriced;
 use crate::prompt::Prompt;
+use crate::step::Turn;
 use crate::time::Timestamp;
 
 /// One call, as far as it is known.
@@ -33,6 +34,8 @@ pub struct Call {
     pub(crate) cuts: Vec<Cut>,
     /// Tells its step from others.
     pub(crate) mark: Option<u64>,
+    /// What the user said last.
+    pub(crate) turn: Option<Turn>,
     /// What it takes of budgets.
     pub(crate) claims: Claims,
     pub(crate) status: Option<u16>,
@@ -47,6 +50,8 @@ pub struct Call {
     pub(crate) unmetered: Option<Unmetered>,
     /// Why it was refused for having no price.
     pub(crate) unpriced: Option<Unpriced>,
+    /// The gateway's name of its route.
+    pub(crate) gateway_route: Option<String>,
     /// Its path names the model.
     pub(crate) is_model_in_path: bool,
     /// It carries a signature of its own bytes.
@@ -197,6 +202,7 @@ impl Call {
             findings: Vec::new(),
             cuts: Vec::new(),
             mark: None,
+            turn: None,
             claims: Claims::default(),
             status: None,
             codings,
@@ -207,6 +213,7 @@ impl Call {
             usage: None,
             unmetered: None,
             unpriced: None,
+            gateway_route: None,
             is_model_in_path: false,
             is_signed: false,
             may_change_request: false,

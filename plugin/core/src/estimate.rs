@@ -66,7 +66,7 @@ impl Meter {
     }
 
     fn most_cost(&self, call: &Call, input: Option<u64>, output: Option<u64>, searches: Option<u64>) -> Option<Usd> {
-        let (input, output, searches) = (input?, output?, searches?);
+        let (input, output) = (input?, output?);
         let asked = call.asked.service_tier.as_deref();
         // A provider may grant what was not asked for where it decides itself.
         let tiers: &[Option<&str>] = match asked {
@@ -77,6 +77,8 @@ impl Meter {
         let mut most = None;
         for tier in tiers {
             let quote = self.quote(call, *tier).ok()?;
+            let free = || searches_are_free(&quote).then_some(0);
+            let searches = searches.or_else(free)?;
             for input_bucket in [Bucket::InputUncached, Bucket::CacheWrite5m, Bucket::CacheWrite1h] {
                 for output_bucket in Bucket::ALL.into_iter().filter(|bucket| bucket.direction() == Direction::Output) {
                     let cost = cost(&quote, (input_bucket, input), (output_bucket, output), searches)?;
@@ -109,8 +111,21 @@ impl Bound {
     pub(crate) fn of(request: &Request<'_>) -> Self {
         let tools = request.elements.iter().filter(|element| element.kind == Kind::Tool);
         let mut searches = tools.map(dialect::searches_of);
-        Self { searches: searches.try_fold(0_u64, |sum, searches| Some(sum.saturating_add(searches?))) }
+        let searches = searches.try_fold(0_u64, |sum, searches| Some(sum.saturating_add(searches?)));
+        Self { searches: searches.filter(|_| !request.may_search && !searches_unasked(request)) }
     }
+}
+
+/// Models that search the web whatever a request says: Perplexity's, and OpenAI's for search.
+fn searches_unasked(request: &Request<'_>) -> bool {
+    let model = request.model.as_deref().unwrap_or_default();
+    model.contains("sonar") || model.contains("-search-")
+}
+
+/// Whether searches cost nothing beside what each request costs.
+fn searches_are_free(quote: &Quote<'_>) -> bool {
+    let with = |searches| cost(quote, (Bucket::InputUncached, 0), (Bucket::Output, 0), searches);
+    with(1).is_some_and(|cost| Some(cost) == with(0))
 }
 
 /// `None` where a kind of token has no price.

@@ -41,6 +41,8 @@ pub struct RequestHead<'a> {
     pub path: &'a str,
     /// `:authority`, or the `host` header.
     pub host: &'a str,
+    /// The gateway's name of the route that it takes; empty where it has none, or none is asked for.
+    pub route: &'a str,
     /// All other headers.
     pub headers: Headers<'a>,
 }

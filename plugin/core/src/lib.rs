@@ -42,7 +42,7 @@ mod refusal;
 pub mod schema;
 pub mod series;
 mod settlement;
-mod step;
+pub mod step;
 pub mod time;
 pub mod tokens;
 pub mod trace;

@@ -76,7 +76,14 @@ impl Meter {
         let traceparent = traceparent.map(str::to_owned);
         let is_signed = change::is_signed(head);
         let is_model_in_path = change::is_model_in_path(head, &route);
-        Some(Call { traceparent, is_signed, is_model_in_path, ..Call::new(id, now, route, attribution, codings) })
+        let gateway_route = (!head.route.is_empty()).then(|| head.route.to_owned());
+        Some(Call {
+            traceparent,
+            gateway_route,
+            is_signed,
+            is_model_in_path,
+            ..Call::new(id, now, route, attribution, codings)
+        })
     }
 
     /// Whether a doubtful request is a call, now that its body is there. What cannot be seen is taken for one.

@@ -8,6 +8,7 @@
 
 use crate::attribution::Dimension;
 use crate::config::Config;
+use crate::config::raw::Action;
 use crate::event::{Event, Outcome, UsageSource};
 use crate::limit::{Finding, Limit, Pattern, Standing};
 use crate::money::Usd;
@@ -186,7 +187,11 @@ impl Measurer {
             add(metric::UNPRICED, &[], Kind::Counter, Amount::Whole(1));
         }
         for found in event.limits.iter().filter(|found| found.standing != Standing::Within) {
-            let action = if found.denies() { "deny" } else { "observe" };
+            let action = match found.action {
+                Action::Deny => "deny",
+                Action::Cut if event.outcome == Outcome::Cut => "cut",
+                _ => "observe",
+            };
             let labels = [(label::LIMIT, found.id.as_str()), (label::ACTION, action)];
             add(metric::LIMITED, &labels, Kind::Counter, Amount::Whole(1));
         }

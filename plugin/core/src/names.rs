@@ -5,6 +5,8 @@
 
 /// The version of the event's schema.
 pub const EVENT_SCHEMA: &str = "tollgate.event/1";
+/// The version of the schema of a grant's event.
+pub const GRANT_SCHEMA: &str = "tollgate.grant/1";
 /// What the log line of a threshold that was crossed starts with.
 pub const THRESHOLD_LOG_PREFIX: &str = "tollgate threshold ";
 /// What the log line of a grant starts with.

@@ -12,6 +12,7 @@
 use crate::head::{RequestHead, percent_decoded};
 use crate::ledger::{Bucket, Key};
 use crate::limit::{Account, Balance, Change, Limit};
+use crate::names::GRANT_SCHEMA;
 use crate::time::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -108,10 +109,15 @@ impl<'a> Grant<'a> {
         Some(Change::grant(&self.account, terms, self.amount, self.until))
     }
 
-    /// The account as it stands then, which is also what the log says of it.
+    /// The event of the grant: what was granted when, and the account as it stands then.
     #[must_use]
-    pub fn granted(&self, balance: &Balance) -> Value {
-        entry(&self.account, self.limit, balance)
+    pub fn granted(&self, balance: &Balance, now: Timestamp) -> Value {
+        let mut event = entry(&self.account, self.limit, balance);
+        if let Some(members) = event.as_object_mut() {
+            members.insert("schema".to_owned(), GRANT_SCHEMA.into());
+            members.insert("time".to_owned(), now.to_string().into());
+        }
+        event
     }
 }
 

@@ -8,7 +8,8 @@
 
 use crate::attribution::Dimension;
 use crate::event::{CostSource, Event, Outcome};
-use crate::names::otlp as name;
+use crate::names::{GRANT_SCHEMA, otlp as name};
+use crate::time::Timestamp;
 use crate::trace::SpanContext;
 use serde_json::{Value, json};
 
@@ -107,6 +108,21 @@ fn log_record(event: &Event, span: &SpanContext) -> Value {
         "spanId": span.span_id,
         "attributes": [attribute(name::OUTCOME, event.outcome.name().into())],
     })
+}
+
+/// The log record of a grant, whose event it holds.
+#[must_use]
+pub fn record_of_grant(event: &str, now: Timestamp) -> String {
+    let time = nanos(now.millis());
+    json!({
+        "timeUnixNano": time,
+        "observedTimeUnixNano": time,
+        "severityNumber": SEVERITY_INFO,
+        "severityText": "INFO",
+        "eventName": GRANT_SCHEMA,
+        "body": {"stringValue": event},
+    })
+    .to_string()
 }
 
 /// A whole 64-bit number, which OTLP's JSON writes as a string.

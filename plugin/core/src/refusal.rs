@@ -79,6 +79,9 @@ fn message(limit: &Limit, refusal: &Refusal) -> String {
         Standing::Within | Standing::Exceeded => {
             let spent = match limit.gauge.measure {
                 Measure::Repeats => format!("limit `{id}` stops a step that is made over and over again"),
+                Measure::UnattendedSteps => {
+                    format!("limit `{id}` stops an agent that goes on and on without a new input of its user")
+                }
                 _ if refusal.balance.is_some_and(|balance| balance.cools_until.is_some()) => {
                     format!("limit `{id}` was spent, and cools down")
                 }

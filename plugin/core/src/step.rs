@@ -15,6 +15,15 @@ use std::hash::{Hash, Hasher};
 /// How deep a tool call lies in its message at most: message, list, call, function.
 const DEPTH_MAX: usize = 6;
 
+/// What the user said last, and what has come of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Tells it from what the user said before.
+    pub mark: u64,
+    /// How long the history is, in bytes of its JSON.
+    pub history: u64,
+}
+
 /// The mark of a request's step; `None` for a request without a conversation.
 pub(crate) fn mark(dialect: Dialect, request: &Request<'_>) -> Option<u64> {
     let is_said = |element: &&Element<'_>| {
@@ -40,6 +49,25 @@ pub(crate) fn mark(dialect: Dialect, request: &Request<'_>) -> Option<u64> {
         }
     });
     Some(hasher.finish())
+}
+
+/// What a request shows of whether the user goes along: a mark of what the user said last, at its place in the conversation,
+/// and how long the history is. `None` for a request that shows no words of the user's.
+pub(crate) fn turn(dialect: Dialect, request: &Request<'_>) -> Option<Turn> {
+    let mut hasher = SipHasher13::new_with_keys(0, 0);
+    let first = request.elements.iter().position(|element| element.component == Component::User)?;
+    let is_said = |element: &&Element<'_>| matches!(element.component, Component::History | Component::User);
+    request.elements.iter().take(first).filter(is_said).count().hash(&mut hasher);
+    for element in request.elements.iter().filter(|element| element.component == Component::User) {
+        dialect.read_element(element, ToolText::Json, &mut |piece| {
+            if let Piece::Text(text) = piece {
+                text.hash(&mut hasher);
+            }
+        });
+    }
+    let history = request.elements.iter().filter(|element| element.component == Component::History);
+    let bytes = history.fold(0_usize, |sum, element| sum.saturating_add(element.raw.get().len()));
+    Some(Turn { mark: hasher.finish(), history: u64::try_from(bytes).unwrap_or(u64::MAX) })
 }
 
 /// Takes up every tool call that lies in a value; `true` where there is one.

@@ -60,7 +60,13 @@ fn every_recorded_exchange_gives_the_event_that_it_gives_uncompressed() {
 fn asked(config: &str, headers: &[(&str, &str)], body: &[u8]) -> (Meter, Call, Verdict) {
     let mut meter = Meter::new(Config::parse(config.as_bytes()).unwrap(), [1, 2]);
     let headers = Headers::new(headers);
-    let head = RequestHead { method: "POST", path: "/v1/chat/completions", host: "api.openai.com", headers };
+    let head = RequestHead {
+        method: "POST",
+        path: "/v1/chat/completions",
+        host: "api.openai.com",
+        headers,
+        ..RequestHead::default()
+    };
     let mut call = meter.open(&head, String::new(), Timestamp::default()).unwrap();
     let verdict = meter.admit(&mut call, Body::Whole(body));
     (meter, call, verdict)
@@ -176,7 +182,13 @@ fn a_compressed_request_is_forwarded_as_it_is_where_a_plain_one_would_be_changed
     let asked_for_usage = |headers: &[(&str, &str)], body: &[u8]| {
         let mut meter = Meter::new(Config::default(), [1, 2]);
         let headers = Headers::new(headers);
-        let head = RequestHead { method: "POST", path: "/v1/chat/completions", host: "api.openai.com", headers };
+        let head = RequestHead {
+            method: "POST",
+            path: "/v1/chat/completions",
+            host: "api.openai.com",
+            headers,
+            ..RequestHead::default()
+        };
         let mut call = meter.open(&head, String::new(), Timestamp::default()).unwrap();
         let may = meter.may_ask_for_usage(&call);
         call.allow_changes(true, true);

@@ -49,7 +49,8 @@ mod tests {
 
     fn key(name: &str, value: &str, path: &str) -> Option<String> {
         let pairs = [(name, value)];
-        let head = RequestHead { method: "POST", path, host: "", headers: Headers::new(&pairs) };
+        let head =
+            RequestHead { method: "POST", path, host: "", headers: Headers::new(&pairs), ..RequestHead::default() };
         of(&head, &["authorization", "x-api-key", "x-goog-api-key"]).map(Cow::into_owned)
     }
 

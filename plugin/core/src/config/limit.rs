@@ -2,7 +2,9 @@
 //!
 //! Must not know: how limits decide.
 
-use super::raw::{Action, Decimal, KeyPart, Measure, Per, RawConfig, RawLimit, RawMatch, RawThreshold, Refill};
+use super::raw::{
+    Action, Decimal, FailureMode, KeyPart, Measure, Per, RawConfig, RawLimit, RawMatch, RawThreshold, Refill, Reserve,
+};
 use super::{Compiler, ConfigError};
 use crate::attribution::{Dimension, Source, Sources};
 use crate::dialect::Dialect;
@@ -50,6 +52,18 @@ pub(super) fn warning(index: usize, limit: &Limit, sources: &Sources) -> Option<
         hint: format!(
             "add `api_key` to the key, or name the headers that your gateway sets: attribution.{name}.gateway_headers"
         ),
+    })
+}
+
+/// Warns of a budget that is never to be exceeded, and lets calls pass that it cannot be asked about.
+pub(super) fn failing_open(index: usize, limit: &Limit) -> Option<ConfigError> {
+    let budget = limit.budget.as_ref().filter(|_| limit.deny_percent().is_some())?;
+    let is_open = limit.reserve == Reserve::UpperBound && budget.failure_mode == FailureMode::Open;
+    is_open.then(|| ConfigError {
+        path: format!("limits[{index}].failure_mode"),
+        problem: "`open` forwards calls that this budget cannot be asked about, so `upper_bound` does not bound them"
+            .to_owned(),
+        hint: "set it to `closed`, here or for the whole configuration".to_owned(),
     })
 }
 
@@ -159,11 +173,11 @@ impl Compiler {
         }
     }
 
-    /// A stream is cut for what it put out, and by a limit on each call by itself.
+    /// A stream is cut for what it put out.
     fn can_cut(&mut self, item: &str, raw: &RawLimit) {
-        if raw.action == Action::Cut && (raw.per != Per::Call || !PUT_OUT.contains(&raw.measure)) {
-            let hint = "remove `per` and measure `output_tokens`, `tokens`, `weighted_tokens` or `cost_usd`";
-            self.error(format!("{item}.action"), "`cut` ends a single stream for what it puts out", hint);
+        if raw.action == Action::Cut && !PUT_OUT.contains(&raw.measure) {
+            let hint = "measure `output_tokens`, `tokens`, `weighted_tokens` or `cost_usd`";
+            self.error(format!("{item}.action"), "`cut` ends a stream for what it puts out", hint);
         }
         for (index, threshold) in raw.thresholds.iter().enumerate() {
             if threshold.action == Action::Cut {
@@ -180,9 +194,11 @@ impl Compiler {
             let hint = match raw.measure {
                 Measure::CostUsd => "write dollars as a decimal like \"0.50\"",
                 Measure::WeightedTokens => "write tokens with at most three decimals",
-                Measure::Requests | Measure::Steps | Measure::Repeats | Measure::Concurrency => {
-                    "write a whole number of calls"
-                }
+                Measure::Requests
+                | Measure::Steps
+                | Measure::Repeats
+                | Measure::UnattendedSteps
+                | Measure::Concurrency => "write a whole number of calls",
                 _ => "write a whole number of tokens",
             };
             self.error(path.to_owned(), format!("`{text}` is not an amount of {}", raw.measure.unit()), hint);
@@ -202,6 +218,7 @@ impl Compiler {
             model: raw.model.as_ref().map(pattern),
             provider: raw.provider.as_ref().map(pattern),
             dialect: raw.dialect.as_ref().map(pattern),
+            route: raw.route.as_ref().map(pattern),
             attribution: raw.attribution.iter().map(|(dimension, value)| (*dimension, Pattern::new(value))).collect(),
         }
     }
@@ -307,7 +324,10 @@ impl Compiler {
                     let path = format!("{item}.key");
                     self.error(path, "calls on their own share nothing", "set `per` to the time to count over");
                 }
-                if matches!(raw.measure, Measure::Requests | Measure::Steps | Measure::Repeats) {
+                if matches!(
+                    raw.measure,
+                    Measure::Requests | Measure::Steps | Measure::Repeats | Measure::UnattendedSteps
+                ) {
                     let path = format!("{item}.per");
                     self.error(path, "a call is always one call", "set `per` to the time to count over");
                 }
@@ -324,6 +344,18 @@ mod tests {
     fn warnings(json: &str) -> Vec<String> {
         let config = Config::parse(json.as_bytes()).expect("a configuration");
         config.warnings().into_iter().map(|warning| warning.path).collect()
+    }
+
+    #[test]
+    fn a_budget_that_is_never_to_be_exceeded_and_fails_open_is_warned_of() {
+        let limit = |rest: &str| {
+            format!(r#"{{"limits": [{{"id": "a", "per": "day", "limit": 1, "reserve": "upper_bound"{rest}}}]}}"#)
+        };
+        assert_eq!(warnings(&limit("")), ["limits[0].failure_mode"]);
+        for fine in [r#", "failure_mode": "closed""#, r#", "action": "warn""#] {
+            assert_eq!(warnings(&limit(fine)), [""; 0], "{fine}");
+        }
+        assert_eq!(warnings(&limit("").replacen('{', r#"{"failure_mode": "closed", "#, 1)), [""; 0]);
     }
 
     #[test]

@@ -103,7 +103,8 @@ impl Config {
         self.limits
             .iter()
             .enumerate()
-            .filter_map(|(index, found)| limit::warning(index, found, &self.sources))
+            .flat_map(|(index, found)| [limit::warning(index, found, &self.sources), limit::failing_open(index, found)])
+            .flatten()
             .collect()
     }
 
@@ -118,6 +119,12 @@ impl Config {
         written.secret.clear();
         written.otlp.iter_mut().flat_map(|otlp| otlp.headers.values_mut()).for_each(String::clear);
         Ok(written)
+    }
+
+    /// Whether it matters which of its routes the gateway takes.
+    #[must_use]
+    pub fn asks_for_routes(&self) -> bool {
+        self.limits.iter().any(|limit| limit.matching.route.is_some())
     }
 
     /// The route of a request; `None` for traffic that is no LLM call.

@@ -41,7 +41,10 @@ fn read_field<'a>(key: &str, value: Raw<'a>, request: &mut Request<'a>) {
         "user" => request.end_user = string(value),
         "safety_identifier" => request.end_user = request.end_user.take().or(string(value)),
         "service_tier" => request.service_tier = string(value),
+        // xAI's live search and OpenRouter's plugins search as well.
+        "search_parameters" | "plugins" => request.may_search |= value.get() != "null",
         "web_search_options" => {
+            request.may_search |= value.get() != "null";
             request.search_context_size = member(value.get(), "search_context_size").and_then(string);
         }
         _ => {}

@@ -30,6 +30,8 @@ pub struct Request<'a> {
     pub service_tier: Option<Cow<'a, str>>,
     /// How much of the web is to be searched (Perplexity `web_search_options.search_context_size`).
     pub search_context_size: Option<Cow<'a, str>>,
+    /// The provider may search the web as often as it likes, without a tool for it.
+    pub may_search: bool,
     /// The provider adds to the prompt what the request only points to (an earlier response, a stored prompt).
     pub has_unseen: bool,
     /// The model must call a tool, which some are told in other words.

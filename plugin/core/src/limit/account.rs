@@ -68,6 +68,9 @@ pub struct Account {
     /// The one call that was let through is waited for until then.
     probes_until_ms: u64,
     steps: Steps,
+    /// How long the history was at the last step.
+    #[serde(default)]
+    history: u64,
 }
 
 impl Record for Account {
@@ -108,24 +111,37 @@ impl Account {
         Some(Reserved::Held(id, self.balance(terms, now), amount))
     }
 
-    /// Counts a step, by a mark that tells steps apart. With `deny_percent`, only where it was then made no more often than
+    /// Counts a step, by a mark that tells steps apart; with `history`, only where that is longer than at the step before,
+    /// where it had the same mark. With `deny_percent`, only where it was then made no more often than
     /// that part of what is allowed.
-    pub fn repeat(&mut self, terms: &Terms, mark: u64, deny_percent: Option<u32>, now: Timestamp) -> Reserved {
+    pub fn repeat(
+        &mut self,
+        terms: &Terms,
+        mark: u64,
+        history: Option<u64>,
+        deny_percent: Option<u32>,
+        now: Timestamp,
+    ) -> Reserved {
         self.roll(terms, now);
         let made = self.steps.times(mark);
-        let times = made.saturating_add(1);
+        let is_no_longer = |history: u64| self.steps.is_last(mark) && history <= self.history;
+        let counts = !history.is_some_and(is_no_longer);
+        let times = made.saturating_add(u32::from(counts));
         let balance = |times: u32| Balance { spent: times.into(), ..self.balance(terms, now) };
         if deny_percent.is_some_and(|percent| i128::from(times) > part(terms.allowed, percent)) {
             return Reserved::Refused { balance: balance(made), is_contended: false, fits: None };
         }
         let balance = balance(times);
         self.steps.put(mark, times);
-        Reserved::Held(HoldId { worker: 0, since_ms: now.millis() }, balance, 0)
+        self.history = history.unwrap_or(0);
+        Reserved::Held(HoldId { worker: 0, since_ms: now.millis() }, balance, i128::from(counts))
     }
 
     /// A step that was counted was not made.
     pub fn forget(&mut self, mark: u64) {
         self.steps.forget(mark);
+        // Tried again, it counts again.
+        self.history = 0;
     }
 
     /// Lets go of an amount that was held: the call is not forwarded.
@@ -174,6 +190,20 @@ impl Account {
             return Some(hold);
         }
         self.holds.add(hold.worker, amount, now)
+    }
+
+    /// A call that runs has put out more than is held for it: holds that. Gives the hold it belongs to from now on, how the
+    /// account stands, and whether calls are refused because all was spent too fast.
+    pub fn raise(
+        &mut self,
+        terms: &Terms,
+        hold: HoldId,
+        (from, to): (i128, i128),
+        now: Timestamp,
+    ) -> Option<(HoldId, Balance, bool)> {
+        self.roll(terms, now);
+        let hold = self.holds.raise(hold, from, to, now)?;
+        Some((hold, self.balance(terms, now), self.cools_until_ms > now.millis()))
     }
 
     /// Allows more until then, in the place of what was granted before.
@@ -524,13 +554,27 @@ mod tests {
     #[test]
     fn a_step_is_counted_as_often_as_it_is_made_of_late_whatever_comes_between() {
         let (terms, mut account) = (terms(Window::Idle { after_ms: 1_000_000 }, 3), Account::default());
-        let mut made = |mark| match account.repeat(&terms, mark, Some(100), NOW) {
+        let mut made = |mark| match account.repeat(&terms, mark, None, Some(100), NOW) {
             Reserved::Held(_, balance, _) => balance.spent,
             Reserved::Refused { .. } => -1,
         };
         assert_eq!([made(1), made(2), made(1), made(2), made(1), made(1), made(2)], [1, 1, 2, 2, 3, -1, 3]);
         assert_eq!([made(3), made(4), made(5), made(6), made(1)], [1, 1, 1, 1, 1], "long ago is forgotten");
         account.forget(1);
-        assert!(matches!(account.repeat(&terms, 1, None, NOW), Reserved::Held(_, Balance { spent: 1, .. }, _)));
+        assert!(matches!(account.repeat(&terms, 1, None, None, NOW), Reserved::Held(_, Balance { spent: 1, .. }, _)));
+    }
+
+    #[test]
+    fn a_step_without_a_word_of_the_users_counts_where_it_made_the_history_longer() {
+        let (terms, mut account) = (terms(Window::Idle { after_ms: 1_000_000 }, 3), Account::default());
+        let mut made = |mark, history| match account.repeat(&terms, mark, Some(history), Some(100), NOW) {
+            Reserved::Held(_, balance, _) => balance.spent,
+            Reserved::Refused { .. } => -1,
+        };
+        assert_eq!([made(1, 0), made(1, 10), made(1, 10), made(1, 20), made(1, 30)], [1, 2, 2, 3, -1]);
+        assert_eq!([made(2, 30), made(2, 40)], [1, 2], "the user said something");
+        account.forget(2);
+        let again = account.repeat(&terms, 2, Some(40), None, NOW);
+        assert!(matches!(again, Reserved::Held(_, Balance { spent: 2, .. }, 1)), "what failed may be tried again");
     }
 }

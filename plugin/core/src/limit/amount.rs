@@ -77,7 +77,9 @@ impl Gauge {
                 input.checked_add(output?.checked_mul(i128::from(weight(Direction::Output, Bucket::Output)))?)
             }
             Measure::CostUsd => consumption.cost.map(Usd::femto),
-            Measure::Requests | Measure::Steps | Measure::Repeats | Measure::Concurrency => Some(1),
+            Measure::Requests | Measure::Steps | Measure::Repeats | Measure::UnattendedSteps | Measure::Concurrency => {
+                Some(1)
+            }
         }
     }
 
@@ -98,7 +100,9 @@ impl Gauge {
             _ if !was_forwarded => Some(0),
             Measure::Requests => Some(1),
             _ if !was_answered => Some(0),
-            Measure::Steps | Measure::Repeats => Some(i128::from(event.outcome != Outcome::UpstreamError)),
+            Measure::Steps | Measure::Repeats | Measure::UnattendedSteps => {
+                Some(i128::from(event.outcome != Outcome::UpstreamError))
+            }
             Measure::InputTokens => tokens(event.input_tokens),
             Measure::OutputTokens => tokens(event.output_tokens),
             Measure::Tokens => tokens(event.input_tokens)?.checked_add(tokens(event.output_tokens)?),
@@ -170,7 +174,7 @@ impl Measure {
                 "tokens"
             }
             Self::CostUsd => "dollars",
-            Self::Requests | Self::Steps | Self::Repeats | Self::Concurrency => "calls",
+            Self::Requests | Self::Steps | Self::Repeats | Self::UnattendedSteps | Self::Concurrency => "calls",
         }
     }
 }

@@ -47,8 +47,14 @@ pub struct Claim {
     pub(super) least: Option<i128>,
     /// Tells the call's step from others, where steps that repeat are counted.
     pub(super) mark: Option<u64>,
+    /// How long its history is, where only steps count that made it longer.
+    pub(super) history: Option<u64>,
     /// What is held for it.
     pub(super) held: i128,
+    /// What the call has put out by now, where it runs.
+    pub(super) put_out: i128,
+    /// It has put out more than was held for it.
+    pub(super) is_outgrown: bool,
     /// That is less than its amount, since no more was left.
     pub(super) is_reduced: bool,
     pub(super) state: State,
@@ -112,10 +118,11 @@ pub struct Change<'a> {
 enum Operation {
     Reserve { worker: u64, wanted: Wanted },
     Grant { amount: i128, until: Timestamp },
-    Repeat { mark: u64, deny_percent: Option<u32> },
+    Repeat { mark: u64, history: Option<u64>, deny_percent: Option<u32> },
     Forget { mark: u64 },
     Release { hold: HoldId, amount: i128 },
     Renew { hold: HoldId, amount: i128 },
+    Raise { hold: HoldId, from: i128, to: i128 },
     Settle { hold: Option<(HoldId, i128)>, actual: i128 },
 }
 
@@ -128,6 +135,8 @@ pub enum Done {
     Released,
     /// The hold that an amount belongs to now.
     Renewed(HoldId),
+    /// The hold that an amount belongs to now, the account, and whether its breaker is open.
+    Raised(HoldId, Balance, bool),
     /// The account after a charge, and the thresholds that it crossed.
     Settled(Balance, Vec<usize>),
 }
@@ -160,8 +169,8 @@ impl<'a> Change<'a> {
                 account.grant(amount, until);
                 Done::Settled(account.clone().stand(self.terms, now), Vec::new())
             }
-            Operation::Repeat { mark, deny_percent } => {
-                Done::Reserved(account.repeat(self.terms, mark, deny_percent, now))
+            Operation::Repeat { mark, history, deny_percent } => {
+                Done::Reserved(account.repeat(self.terms, mark, history, deny_percent, now))
             }
             Operation::Forget { mark } => {
                 account.forget(mark);
@@ -173,6 +182,14 @@ impl<'a> Change<'a> {
             }
             Operation::Renew { hold, amount } => {
                 Done::Renewed(account.renew(self.terms, hold, amount, now).ok_or(LedgerError::Full)?)
+            }
+            Operation::Raise { hold, from, to } => {
+                let raised = account.raise(self.terms, hold, (from, to), now);
+                let (hold, balance, is_open) = raised.ok_or(LedgerError::Full)?;
+                if from == to {
+                    return Ok(Done::Raised(hold, balance, is_open));
+                }
+                Done::Raised(hold, balance, is_open)
             }
             Operation::Settle { hold, actual } => {
                 let (balance, crossed) = account.settle(self.terms, hold, actual, now);
@@ -240,7 +257,7 @@ impl Claims {
                 let (limit, terms) = claim.limit(limits)?;
                 let deny_percent = limit.deny_percent();
                 let operation = match claim.mark {
-                    Some(mark) => Operation::Repeat { mark, deny_percent },
+                    Some(mark) => Operation::Repeat { mark, history: claim.history, deny_percent },
                     None => {
                         let wanted = Wanted { amount: claim.held, least: claim.least, deny_percent };
                         Operation::Reserve { worker, wanted }
@@ -253,8 +270,8 @@ impl Claims {
                 let (_, terms) = claim.limit(limits)?;
                 let State::Held(hold, _) = claim.state else { return None };
                 let operation = match claim.mark {
-                    Some(mark) => Operation::Forget { mark },
-                    None => Operation::Release { hold, amount: claim.held },
+                    Some(mark) if claim.held > 0 => Operation::Forget { mark },
+                    _ => Operation::Release { hold, amount: claim.held },
                 };
                 Some(Change { account: &claim.account, terms, operation })
             }
@@ -367,6 +384,47 @@ impl Claims {
         }
     }
 
+    /// The limit of a claim, by its place in the configuration.
+    #[must_use]
+    pub fn limit_of(&self, number: usize) -> Option<usize> {
+        self.claims.get(number).map(|claim| claim.index)
+    }
+
+    /// Takes note of what a running call has put out.
+    pub(crate) fn put_out(&mut self, number: usize, amount: i128) {
+        self.claims.get_mut(number).into_iter().for_each(|claim| claim.put_out = amount);
+    }
+
+    /// What is left for a running call to put out: what is held for it, then what nobody holds.
+    pub(crate) fn left(&self, number: usize) -> i128 {
+        let Some(claim) = self.claims.get(number) else { return 0 };
+        let State::Held(_, balance) = &claim.state else { return 0 };
+        let held = claim.held.saturating_sub(claim.put_out);
+        if held > 0 { held } else { balance.remaining() }
+    }
+
+    /// Holds what a running call has put out where that is more than it holds, and looks how the account stands.
+    #[must_use]
+    pub fn look<'a>(&'a self, number: usize, limits: &'a [Limit]) -> Option<Change<'a>> {
+        let claim = self.claims.get(number).filter(|claim| claim.mark.is_none())?;
+        let State::Held(hold, _) = claim.state else { return None };
+        let (_, terms) = claim.limit(limits)?;
+        let (from, to) = (claim.held, claim.held.max(claim.put_out));
+        Some(Change { account: &claim.account, terms, operation: Operation::Raise { hold, from, to } })
+    }
+
+    /// What came of a look; whether the call is to go no further: the budget is spent, its breaker is open, or the call has
+    /// put out more than was held for it and there is no more.
+    pub fn looked(&mut self, number: usize, done: Option<&Done>) -> bool {
+        let Some(claim) = self.claims.get_mut(number) else { return false };
+        let Some(Done::Raised(hold, balance, is_open)) = done else { return false };
+        claim.is_outgrown |= claim.put_out > claim.held;
+        claim.held = claim.held.max(claim.put_out);
+        claim.state = State::Held(*hold, *balance);
+        let is_spent = balance.spent >= balance.allowed;
+        *is_open || is_spent || (claim.is_outgrown && balance.used() > balance.allowed)
+    }
+
     /// Charges what the call of this event consumed, in place of what a claim holds; `None` where that changes
     /// nothing. What is unknown is charged as it was held.
     #[must_use]
@@ -380,7 +438,7 @@ impl Claims {
         let actual = limit.gauge.consumed(event).unwrap_or(claim.held);
         if let Some(mark) = claim.mark {
             // It was counted when it was admitted.
-            let was_made = hold.is_none() || actual > 0;
+            let was_made = hold.is_none() || claim.held == 0 || actual > 0;
             let operation = Operation::Forget { mark };
             return (!was_made).then_some((Change { account: &claim.account, terms, operation }, 0));
         }

@@ -72,6 +72,12 @@ impl Holds {
         self.0.retain(|hold| hold.amount > 0);
     }
 
+    /// Holds more for what is held already, or all of it where that has expired.
+    pub(super) fn raise(&mut self, hold: HoldId, from: i128, to: i128, now: Timestamp) -> Option<HoldId> {
+        let amount = if self.has(hold) { to.saturating_sub(from) } else { to };
+        self.add(hold.worker, amount, now)
+    }
+
     /// A worker gives a sign of life.
     pub(super) fn touch(&mut self, worker: u64, now: Timestamp) {
         if let Some(own) = self.0.iter_mut().find(|own| own.worker == worker) {

@@ -33,6 +33,7 @@ pub use window::{Span, Window, Zone};
 use crate::attribution::{Attribution, Dimension, Trust};
 use crate::config::raw::{Action, FailureMode, KeyPart, Measure, OnMissing, Reserve, Unbounded};
 use crate::ledger::Key;
+use crate::step::Turn;
 use claim::State;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -84,6 +85,8 @@ pub struct Matching {
     pub provider: Option<Pattern>,
     /// The wire format.
     pub dialect: Option<Pattern>,
+    /// The gateway's route.
+    pub route: Option<Pattern>,
     /// Values of dimensions.
     pub attribution: Vec<(Dimension, Pattern)>,
 }
@@ -97,10 +100,14 @@ pub struct Subject<'a> {
     pub provider: &'a str,
     /// The wire format.
     pub dialect: &'a str,
+    /// The gateway's name of the route.
+    pub route: Option<&'a str>,
     /// Whom it belongs to.
     pub attribution: &'a Attribution,
     /// Tells its step from others; `None` where it shows none.
     pub mark: Option<u64>,
+    /// What the user said last; `None` where it shows none of it.
+    pub turn: Option<Turn>,
 }
 
 /// What happens beyond a part of a limit.
@@ -259,6 +266,7 @@ impl Matching {
         self.model.as_ref().is_none_or(|pattern| is(pattern, call.model))
             && self.provider.as_ref().is_none_or(|pattern| pattern.matches(call.provider))
             && self.dialect.as_ref().is_none_or(|pattern| pattern.matches(call.dialect))
+            && self.route.as_ref().is_none_or(|pattern| is(pattern, call.route))
             && self.attribution.iter().all(|(dimension, pattern)| is(pattern, call.attribution.get(*dimension)))
     }
 }
@@ -277,7 +285,7 @@ impl Limit {
     /// Whether it ends the streams of calls like this one.
     #[must_use]
     pub fn cuts(&self, call: &Subject<'_>) -> bool {
-        self.budget.is_none() && self.action() == Action::Cut && self.matching.matches(call)
+        self.action() == Action::Cut && self.matching.matches(call)
     }
 
     /// What a limit on single calls says of one; `None` where it does not apply. `capping` where its output can be limited.
@@ -347,8 +355,9 @@ impl Limit {
     #[must_use]
     pub fn deny_percent(&self) -> Option<u32> {
         let denying = self.thresholds.iter().find(|threshold| threshold.action == Action::Deny);
-        let capping = self.caps().then_some(100);
-        denying.map(|threshold| threshold.percent).into_iter().chain(capping).min()
+        // What cannot be capped is refused, and so is what comes once a budget is spent that ends streams.
+        let is_hard = self.caps() || (self.budget.is_some() && self.action() == Action::Cut);
+        denying.map(|threshold| threshold.percent).into_iter().chain(is_hard.then_some(100)).min()
     }
 
     /// What a call claims of a budget; `None` where it does not apply. `capping` where its output can be limited.
@@ -361,10 +370,11 @@ impl Limit {
         capping: Option<&Capping<'_>>,
     ) -> Option<Claim> {
         let budget = self.budget.as_ref().filter(|_| self.matching.matches(call))?;
-        let mark = call.mark.filter(|_| self.gauge.measure == Measure::Repeats);
-        if self.gauge.measure == Measure::Repeats && mark.is_none() {
-            return None;
-        }
+        let (mark, history) = match self.gauge.measure {
+            Measure::Repeats => (Some(call.mark?), None),
+            Measure::UnattendedSteps => call.turn.map(|turn| (Some(turn.mark), Some(turn.history)))?,
+            _ => (None, None),
+        };
         let mut parts = vec![self.id.clone(), budget.version.to_string()];
         let mut key = BTreeMap::new();
         let mut is_whole = true;
@@ -408,7 +418,10 @@ impl Limit {
             is_given,
             least,
             mark,
+            history,
             held,
+            put_out: 0,
+            is_outgrown: false,
             is_reduced: false,
             state: State::Planned,
         })
@@ -450,8 +463,10 @@ mod tests {
             model: Some("gpt-4o"),
             provider: "anthropic",
             dialect: "openai_chat",
+            route: None,
             attribution: &attribution,
             mark: None,
+            turn: None,
         };
         let stated = Consumption { input: Some(100), output: None, cost: Some(Usd::from_femto(5)) };
         let estimate = Estimate { stated, ..Estimate::default() };

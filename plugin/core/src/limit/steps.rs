@@ -20,6 +20,11 @@ impl Steps {
         self.0.iter().find(|(known, _)| *known == mark).map_or(0, |(_, times)| *times)
     }
 
+    /// Whether this is the step that was made last.
+    pub(super) fn is_last(&self, mark: u64) -> bool {
+        self.0.first().is_some_and(|(last, _)| *last == mark)
+    }
+
     /// A step was made so often by now.
     pub(super) fn put(&mut self, mark: u64, times: u32) {
         self.0.retain(|(known, _)| *known != mark);

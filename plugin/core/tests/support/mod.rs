@@ -134,7 +134,13 @@ impl Exchange {
         headers.extend(request_coding.map(|coding| ("content-encoding", coding)));
         let now = Timestamp::parse(self.file["recorded_at"].as_str().unwrap_or(UNDATED)).unwrap();
         let mut meter = Meter::new(Config::default(), [1, 2]);
-        let head = RequestHead { method: self.method(), path, host, headers: Headers::new(&headers) };
+        let head = RequestHead {
+            method: self.method(),
+            path,
+            host,
+            headers: Headers::new(&headers),
+            ..RequestHead::default()
+        };
         let mut call = meter.open(&head, self.name.clone(), now).unwrap_or_else(|| panic!("{}: no call", self.name));
         meter.admit(&mut call, Body::Whole(body));
         let mut headers = response_headers(&self.file);

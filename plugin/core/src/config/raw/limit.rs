@@ -112,6 +112,8 @@ pub struct RawMatch {
     pub provider: Option<String>,
     /// The wire format.
     pub dialect: Option<String>,
+    /// The gateway's name of the route. APISIX tells none.
+    pub route: Option<String>,
     /// Values of dimensions.
     pub attribution: BTreeMap<Dimension, String>,
 }
@@ -214,6 +216,8 @@ pub enum Measure {
     Steps,
     /// How often the same step was made of late: the same tool call, or the same request once more.
     Repeats,
+    /// Steps in a row whose history grew while the user said nothing new.
+    UnattendedSteps,
     /// Calls in flight.
     Concurrency,
 }
@@ -270,7 +274,8 @@ pub enum Action {
     /// The request's maximum of output tokens is lowered to what is left of the limit. Where too little is left, or the
     /// request cannot be changed, the call is refused at the limit.
     CapOutput,
-    /// The call's stream is ended at the limit, which then is one on each call by itself.
+    /// Streams that run are ended: at a limit on each call when one has put out so much, at a budget when it is spent. Calls
+    /// that come once a budget is spent are refused.
     Cut,
     /// The call is refused.
     #[default]
