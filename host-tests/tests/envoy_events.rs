@@ -33,6 +33,7 @@ fn check(room: &Room, calls: usize, dialect: Dialect, labels: &Labels, body: &Va
     let host = room.envoy.url().trim_start_matches("http://").to_owned();
     let request = body.to_string();
     let seen = native::Exchange {
+        method: "POST",
         path: dialect.path(),
         host: &host,
         request_headers: labels.headers(),

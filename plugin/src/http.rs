@@ -19,6 +19,7 @@ use crate::root::{Root, now};
 use tollgate_core::head::{self, RequestHead, ResponseHead};
 use tollgate_core::meter::{Body, Call, Denial, Ending, Verdict};
 use tollgate_core::names::header;
+use tollgate_core::retrieval::created_by;
 
 /// The state of one request.
 pub(crate) struct Http {
@@ -73,6 +74,11 @@ impl Http {
         }
         if !is_doubtful {
             self.prepare(root, &headers);
+        }
+        if self.call.as_ref().is_some_and(Call::is_silent) {
+            // Nothing is judged, so nothing waits for a body.
+            self.is_admitted = true;
+            return Action::Continue;
         }
         if end_of_stream && host.reports_missing_body() {
             return self.admit(root, Body::Whole(&[]));
@@ -327,9 +333,16 @@ impl Http {
     fn end(&mut self, root: &mut Root, ending: Ending) {
         let Some(mut call) = self.call.take().filter(|call| !call.is_doubtful()) else { return };
         let (host, now) = (root.host(), now());
+        if !root.has_event(&mut call, now) {
+            return;
+        }
+        let (told_later, opened) = (call.told_later(), call.opened());
         let claims = call.take_claims();
         let mut event = root.meter.end(call, ending, now);
         brake::settle(root, &claims, &mut event, now);
+        if let Some(keys) = told_later {
+            root.remember(&keys, &created_by(&event, opened), now);
+        }
         let is_shared = root.store.is_shared();
         if is_shared && let Some((task, charge)) = event.task_charge() {
             event.task = root.charge_task(&task, &charge, now).as_ref().map(Into::into);

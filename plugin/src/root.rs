@@ -15,9 +15,10 @@ use tollgate_core::calibration::{Lessons, Observation};
 use tollgate_core::config::Config;
 use tollgate_core::event::Event;
 use tollgate_core::head;
-use tollgate_core::ledger::{Charge, Keep, Key, TaskAccount};
-use tollgate_core::meter::Meter;
+use tollgate_core::ledger::{Charge, Created, Keep, Key, Record, TaskAccount};
+use tollgate_core::meter::{Call, Meter};
 use tollgate_core::names::metric;
+use tollgate_core::retrieval::{Claim, Keys, Left, Standing};
 use tollgate_core::series::Admitted;
 use tollgate_core::time::Timestamp;
 
@@ -148,6 +149,81 @@ impl Root {
         if let Some(exporter) = &mut self.exporter {
             exporter.on_answer(token, status, now(), &mut self.metrics);
         }
+    }
+
+    /// Whether a call that is over has an event. One that came back for something has, where it was told something
+    /// that was not charged yet; now it is.
+    pub(crate) fn has_event(&mut self, call: &mut Call, now: Timestamp) -> bool {
+        match call.standing() {
+            Standing::Own => true,
+            Standing::Nothing => false,
+            Standing::Batch(keys, creator) => {
+                self.remember(&keys, &Created::by(*creator, &[]), now);
+                false
+            }
+            Standing::Told(claim) => match self.charge_told(&claim, now) {
+                Some(Some(left)) => {
+                    call.charge(left);
+                    true
+                }
+                Some(None) => false,
+                None => {
+                    call.cannot_charge();
+                    true
+                }
+            },
+        }
+    }
+
+    /// Charges what was told and gives what of it was not charged before; `None` where the store failed.
+    fn charge_told(&mut self, claim: &Claim, now: Timestamp) -> Option<Option<Left>> {
+        let creator = match &claim.creator {
+            Some(keys) => match self.record_of(keys, false, now)? {
+                Some(key) => self.read(&key, now)?.and_then(|created| created.creator),
+                None => None,
+            },
+            None => None,
+        };
+        let Some(key) = self.record_of(&claim.keys, claim.is_anyones, now)? else { return Some(None) };
+        let charged = self.store.update(&key, now, |bucket| claim.charge(bucket, &key, creator.as_ref(), now));
+        self.metrics.note_store(charged)
+    }
+
+    /// The key of the record that speaks of something: the principal's own, else its owner's. Where there is no owner,
+    /// `claims` makes the principal it.
+    fn record_of(&mut self, keys: &Keys, claims: bool, now: Timestamp) -> Option<Option<Key<Created>>> {
+        if self.read(&keys.own, now)?.is_some() {
+            return Some(Some(keys.own.clone()));
+        }
+        let owner = self.store.update(&keys.owner, now, |bucket| {
+            let owner = bucket.get(&keys.owner)?;
+            if owner.is_none() && claims {
+                bucket.put(&keys.owner, &keys.principal, Created::expires(now), Keep::Evictable)?;
+                return Ok(Some(keys.principal.clone()));
+            }
+            Ok(owner)
+        });
+        let owner = self.metrics.note_store(owner)?;
+        Some(owner.map(|owner| keys.of(&owner)))
+    }
+
+    fn read<R: Record>(&mut self, key: &Key<R>, now: Timestamp) -> Option<Option<R>> {
+        let read = self.store.update(key, now, |bucket| bucket.get(key));
+        self.metrics.note_store(read)
+    }
+
+    /// Keeps the record of something that may be told again, and whose it is.
+    pub(crate) fn remember(&mut self, keys: &Keys, created: &Created, now: Timestamp) {
+        self.put_if_absent(&keys.own, created, now);
+        self.put_if_absent(&keys.owner, &keys.principal, now);
+    }
+
+    fn put_if_absent<R: Record>(&mut self, key: &Key<R>, record: &R, now: Timestamp) {
+        let kept = self.store.update(key, now, |bucket| match bucket.get(key)? {
+            Some(_) => Ok(()),
+            None => bucket.put(key, record, Created::expires(now), Keep::Evictable),
+        });
+        self.metrics.note_store(kept);
     }
 
     /// Charges a task and returns its totals; `None` where the store failed, which is counted.

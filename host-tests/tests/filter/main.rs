@@ -28,5 +28,6 @@ mod spans;
 mod spoofing;
 mod strangers;
 mod support;
+mod told_later;
 mod untouched;
 mod usage_request;

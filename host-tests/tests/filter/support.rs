@@ -146,6 +146,7 @@ pub fn native(exchange: &Exchange, config: &str) -> Value {
     let asked: Vec<(String, String)> =
         exchange.request_head().headers.iter().map(|(name, value)| (name.to_owned(), text(value))).collect();
     let seen = native::Exchange {
+        method: "POST",
         path: exchange.dialect.path(),
         host: HOST,
         request_headers: &asked,

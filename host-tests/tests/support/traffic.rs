@@ -45,6 +45,7 @@ pub fn native_event_at(recording: &Recording, host: &str, path: &str, now: Times
         kept.map(|(name, value)| (name.clone(), value.clone())).collect::<Vec<_>>()
     };
     let exchange = native::Exchange {
+        method: &recording.request.method,
         path,
         host,
         request_headers: &listed(&recording.request.headers),

@@ -6,7 +6,7 @@
 use crate::attribution::{Attribution, bounded};
 use crate::change::{Changes, Fixed};
 use crate::cut::Cut;
-use crate::dialect::{Evidence, Request, RequestError, ResponseReader, Route, UsagePart};
+use crate::dialect::{Answer, Evidence, Request, RequestError, ResponseReader, Route, UsagePart};
 use crate::estimate::Bound;
 use crate::frame::Wellformedness;
 use crate::frame::inflate::{Codings, Inflate, UnknownCoding};
@@ -47,6 +47,14 @@ pub struct Call {
     pub(crate) wellformedness: Wellformedness,
     pub(crate) first_byte: Option<Timestamp>,
     pub(crate) usage: Option<Vec<UsagePart>>,
+    /// The answer was read to its end.
+    pub(crate) is_read: bool,
+    /// When what it is charged for was consumed: what is told later was consumed when it was created.
+    pub(crate) consumed: Timestamp,
+    /// The event of the call that created what this one is charged for.
+    pub(crate) billed_for: Option<String>,
+    /// A part of what the answer states was charged before.
+    pub(crate) is_rest: bool,
     pub(crate) unmetered: Option<Unmetered>,
     /// Why it was refused for having no price.
     pub(crate) unpriced: Option<Unpriced>,
@@ -142,6 +150,18 @@ pub enum Unmetered {
     /// The response states no usage and holds no output that could be counted.
     #[error("usage_unreported")]
     UsageUnreported,
+    /// The response is made in the background: what it consumes is told, and charged, when it is asked for.
+    #[error("usage_pending")]
+    UsagePending,
+    /// What was made is billed by the picture.
+    #[error("billed_by_image")]
+    BilledByImage,
+    /// What was heard is billed by the second.
+    #[error("billed_by_second")]
+    BilledBySecond,
+    /// What was told could not be compared with what was charged before.
+    #[error("store_failed")]
+    StoreFailed,
 }
 
 /// What is to be done with a request.
@@ -211,6 +231,10 @@ impl Call {
             wellformedness: Wellformedness::default(),
             first_byte: None,
             usage: None,
+            is_read: false,
+            consumed: opened,
+            billed_for: None,
+            is_rest: false,
             unmetered: None,
             unpriced: None,
             gateway_route: None,
@@ -223,6 +247,11 @@ impl Call {
             bound: None,
             withhold: None,
         }
+    }
+
+    /// What the answer says so far.
+    pub(crate) fn answer(&self) -> Option<&Answer> {
+        self.reader.as_ref().map(|reader| reader.answer())
     }
 
     /// Whether only the body can tell that this is a call. Until then nothing of the request may be changed.
@@ -246,6 +275,12 @@ impl Call {
     /// The gateway did not hand over this many bytes of the response.
     pub fn miss_response(&mut self) {
         self.unmetered = Some(Unmetered::ResponseUnreadable);
+    }
+
+    /// When the request arrived.
+    #[must_use]
+    pub const fn opened(&self) -> Timestamp {
+        self.opened
     }
 
     /// The gateway can change this call's request, and its answer.

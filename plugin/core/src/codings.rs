@@ -73,8 +73,11 @@ impl Call {
         })
     }
 
-    /// The response ends, or is taken as it is.
+    /// The response ends, or is taken as it is. Once it has ended, it stays so.
     pub(crate) fn end_response(&mut self) {
+        if std::mem::replace(&mut self.is_read, true) {
+            return;
+        }
         let Some(reader) = &mut self.reader else { return };
         let ending = self.inflate.end(&mut |bytes| reader.feed(bytes));
         self.wellformedness = reader.end();

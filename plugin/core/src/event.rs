@@ -296,6 +296,9 @@ pub struct Event {
     pub response_model: Option<String>,
     /// The provider's id of the response.
     pub response_id: Option<String>,
+    /// The `id` of the event of the call that created what this one was told and is charged for: a response made in the
+    /// background, or a batch. `null` for calls that create, and where that call was not seen.
+    pub billed_for: Option<String>,
     /// The answer was streamed, or asked to be.
     pub stream: bool,
     /// The HTTP status; `null` when no response came.
@@ -329,6 +332,10 @@ pub struct Event {
     /// Tokens of sources that the provider read for the answer and bills apart (Perplexity's deep research); part of
     /// neither input nor output.
     pub citation_tokens: Option<u64>,
+    /// Pictures that were made; `null` for calls that make none.
+    pub images: Option<u64>,
+    /// How long a recording was that was listened to, in seconds, rounded up; `null` where nobody said.
+    pub audio_seconds: Option<u64>,
     /// The token counts by bucket, which the fields above are sums of.
     #[serde(skip)]
     pub usage: Usage,

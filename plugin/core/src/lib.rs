@@ -38,6 +38,7 @@ pub mod otlp;
 pub mod price;
 pub mod prompt;
 mod refusal;
+pub mod retrieval;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod series;

@@ -98,6 +98,9 @@ impl Meter {
     /// [`Meter::next_change`].
     #[inline(never)]
     pub fn admit(&mut self, call: &mut Call, body: Body<'_>) -> Verdict {
+        if call.is_silent() {
+            return Verdict::Forward;
+        }
         let bytes = match call.decoded(body, self.config.max_request_bytes) {
             Ok(bytes) => bytes,
             Err((reason, message)) => return self.cannot_judge(call, reason, &message),
@@ -160,7 +163,7 @@ impl Meter {
         let usage = reader.usage();
         let has_changed = usage != call.usage;
         call.usage = usage;
-        has_changed
+        has_changed && !call.is_silent()
     }
 
     /// The call is over: settles it.

@@ -67,6 +67,7 @@ impl Settlement {
             Outcome::UpstreamError if delivered(call).is_none() => None,
             // A request that was not read has no counted input, a response that was not read no counted output.
             _ if call.unmetered.is_some() => call.unmetered.clone(),
+            _ if call.route.dialect.delivers_media() => Some(media_reason(call)),
             // The error status of a reset is the gateway's own.
             Outcome::UpstreamReset if call.status.is_none_or(|status| status >= 400) => Some(Unmetered::NoResponse),
             // All that an embedding consumes is its input.
@@ -74,6 +75,9 @@ impl Settlement {
             Outcome::Complete if delivered(call).is_none() => Some(match arrival {
                 _ if call.status.is_none() => Unmetered::NoResponse,
                 Arrival::Unknown => Unmetered::ResponseUnknown,
+                _ if answer(call).is_some_and(|answer| answer.is_background && !answer.terminal) => {
+                    Unmetered::UsagePending
+                }
                 Arrival::Part | Arrival::Whole => Unmetered::UsageUnreported,
             }),
             _ => None,
@@ -143,6 +147,7 @@ impl Settlement {
             request_model: call.asked.model.clone(),
             response_model: answer.model.clone(),
             response_id: answer.id.clone(),
+            billed_for: call.billed_for.clone(),
             stream: call.asked.stream || (call.wellformedness.events && call.wellformedness.documents > 0),
             status: call.status,
             outcome: self.outcome,
@@ -159,6 +164,8 @@ impl Settlement {
             audio_output_tokens: tokens(Bucket::OutputAudio),
             web_searches: is_known.then_some(usage.web_searches),
             citation_tokens: is_known.then_some(usage.citation_tokens),
+            images: (answer.images > 0).then_some(answer.images),
+            audio_seconds: answer.audio_seconds,
             usage,
             usage_source: self.source,
             unmetered_reason: self.unmetered.as_ref().map(ToString::to_string),
@@ -247,9 +254,18 @@ fn answer(call: &Call) -> Option<&Answer> {
     call.reader.as_ref().map(|reader| reader.answer())
 }
 
-/// What the provider says that these parts cost.
+/// What the provider says that these parts cost; of what was told before, the rest has no statement of its own.
 fn stated(call: &Call, parts: &[UsagePart]) -> Option<Usd> {
-    call.reader.as_ref().filter(|_| !parts.is_empty())?.cost()
+    call.reader.as_ref().filter(|_| !parts.is_empty() && !call.is_rest)?.cost()
+}
+
+/// Why an answer of pictures or sound has no tokens.
+fn media_reason(call: &Call) -> Unmetered {
+    match answer(call) {
+        Some(Answer { audio_seconds: Some(_), .. }) => Unmetered::BilledBySecond,
+        Some(Answer { images: 1.., .. }) => Unmetered::BilledByImage,
+        _ => Unmetered::UsageUnreported,
+    }
 }
 
 /// What was delivered, where anything was.
@@ -297,7 +313,7 @@ fn with_input(call: &Call, mut parts: Vec<UsagePart>, source: UsageSource) -> (V
 
 /// Usage that the provider stated before the answer broke off: its output is at least what was delivered.
 fn completed(call: &Call, mut parts: Vec<UsagePart>, counter: &mut Counter) -> (Vec<UsagePart>, UsageSource) {
-    if answer(call).is_none_or(|answer| answer.terminal) {
+    if call.is_silent() || answer(call).is_none_or(|answer| answer.terminal) {
         return (parts, UsageSource::Reported);
     }
     let stated = parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.usage.output_total()));
@@ -554,7 +570,7 @@ fn quote<'b>(call: &Call, answer: &Answer, part: &UsagePart, prices: &'b PriceBo
         search_context_size: answer.search_context_size.as_deref().or(asked.search_context_size.as_deref()),
     };
     let provider = call.priced_at();
-    let lookup = |model, alias| Lookup { provider, model, alias, at: call.opened, terms };
+    let lookup = |model, alias| Lookup { provider, model, alias, at: call.consumed, terms };
     if let Some(own) = &part.model {
         return prices.quote(&lookup(own, None));
     }

@@ -13,9 +13,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use support::{Exchange, answered, traffic};
-use tollgate_core::dialect::Route;
-use tollgate_core::event::{CostSource, Event, UsageSource};
-use tollgate_core::head::RequestHead;
+use tollgate_core::event::{CostSource, UsageSource};
 use tollgate_core::money::Usd;
 
 const PROVIDER: &str = "provider_stated_cost_usd";
@@ -84,13 +82,6 @@ const UNPRICED: &[(&str, &str)] = &[
     ("ollm-trace-propagation-stream-async-with-events-with-no-content-vllmopenai-0", "self-hosted"),
 ];
 
-/// Directories whose exchanges are no calls that the meter takes: where usage comes from elsewhere, or from nothing.
-const UNMETERED: &[(&str, &str)] = &[
-    ("batch", "results of batches, which are fetched and not created"),
-    ("openai-audio", "no endpoint that the meter reads yet"),
-    ("openai-images", "no endpoint that the meter reads yet"),
-];
-
 /// Whether the price data covers a call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Coverage {
@@ -138,19 +129,6 @@ fn directories(traffic: &Path) -> Vec<String> {
     names
 }
 
-/// What is known of an exchange: `None` where the meter does not take it for a call.
-fn metered(exchange: &Exchange) -> Option<Event> {
-    let request = &exchange.file["request"];
-    if let Some(url) = exchange.url() {
-        let (_, rest) = url.split_once("://")?;
-        let (host, path) = rest.split_at(rest.find('/')?);
-        let method = request["method"].as_str().unwrap_or("POST");
-        method.eq_ignore_ascii_case("POST").then_some(())?;
-        Route::detect(&RequestHead { method, path, host, ..RequestHead::default() })?;
-    }
-    Some(exchange.event([exchange.answer()]))
-}
-
 /// The exchanges that were answered, with what was asked; of Anthropic's, answers alone tell enough.
 fn known(traffic: &Path, directory: &str) -> Vec<Exchange> {
     let mut exchanges = answered(traffic, directory);
@@ -167,7 +145,7 @@ fn our_own_cost_is_within_half_a_percent_of_every_stated_one_or_a_reason_is_give
     for directory in directories(&traffic) {
         let mut rows: BTreeMap<&str, (u32, u32, u32)> = BTreeMap::new();
         for exchange in known(&traffic, &directory) {
-            let Some(event) = metered(&exchange) else { continue };
+            let Some(event) = exchange.event_if_any([exchange.answer()]) else { continue };
             for Stated { by, cost } in stated_costs(&exchange) {
                 let row = rows.entry(by).or_default();
                 row.0 += 1;
@@ -211,18 +189,15 @@ fn every_call_whose_usage_is_known_has_a_price_or_a_reason_is_given() {
         let (mut n, mut metered_calls, mut priced) = (0, 0, 0);
         for exchange in known(&traffic, &directory) {
             n += 1;
-            let event = metered(&exchange);
+            let event = exchange.event_if_any([exchange.answer()]);
             metered_calls += u32::from(event.is_some());
-            let explained = |entries: &'static [(&str, &str)], name: &str| entries.iter().find(|(it, _)| *it == name);
-            let explanation = match &event {
-                Some(event) if event.usage_source == UsageSource::None || event.list_cost_usd.is_some() => {
-                    priced += u32::from(event.list_cost_usd.is_some());
-                    continue;
-                }
-                Some(_) => explained(UNPRICED, &exchange.name),
-                None => explained(UNMETERED, &directory),
-            };
-            match explanation {
+            if let Some(event) = &event
+                && (event.usage_source == UsageSource::None || event.list_cost_usd.is_some())
+            {
+                priced += u32::from(event.list_cost_usd.is_some());
+                continue;
+            }
+            match UNPRICED.iter().find(|(name, _)| event.is_some() && *name == exchange.name) {
                 Some((name, _)) => _ = used.insert(*name),
                 None => wrong.push(format!(
                     "{directory}/{}: {:?}",
@@ -234,7 +209,7 @@ fn every_call_whose_usage_is_known_has_a_price_or_a_reason_is_given() {
         println!("{directory:<26} {n:>3} {metered_calls:>7} {priced:>6}");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let unused: Vec<_> = UNPRICED.iter().chain(UNMETERED).filter(|(name, _)| !used.contains(name)).collect();
+    let unused: Vec<_> = UNPRICED.iter().filter(|(name, _)| !used.contains(name)).collect();
     assert!(unused.is_empty(), "explanations that nothing needs: {unused:?}");
 }
 
@@ -246,7 +221,7 @@ fn a_cost_that_the_provider_states_is_the_cost_and_its_parts_sum_to_it() {
         for exchange in known(&traffic, &directory) {
             let value = &exchange.file["expected"][PROVIDER]["value"];
             let Some(stated) = value.as_str().and_then(|text| Usd::parse_computed(text).ok()) else { continue };
-            let Some(event) = metered(&exchange) else { continue };
+            let Some(event) = exchange.event_if_any([exchange.answer()]) else { continue };
             stated_costs += 1;
             assert_eq!((event.cost_usd, event.cost_source), (Some(stated), CostSource::Provider), "{}", exchange.name);
             let divided: Usd = event.cost.values().copied().sum();

@@ -178,7 +178,10 @@ fn check_broken_off(exchange: &Exchange) {
 #[test]
 fn wherever_a_stream_of_any_dialect_breaks_off_its_input_is_charged_and_its_source_is_told() {
     let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
-    let exchanges = Dialect::ALL.into_iter().flat_map(|dialect| Exchange::all_in(&testdata.join(dialect.name())));
+    // Of a part of a picture or a recording nobody can tell what it took: its event says that it is unknown.
+    let has_text = |dialect: &Dialect| !matches!(dialect, Dialect::OpenaiImages | Dialect::OpenaiAudio);
+    let exchanges =
+        Dialect::ALL.into_iter().filter(has_text).flat_map(|dialect| Exchange::all_in(&testdata.join(dialect.name())));
     let checked = exchanges.filter(|exchange| {
         let whole = exchange.event([exchange.answer()]);
         let is_known = whole.stream && whole.outcome == Outcome::Complete && whole.usage_source != UsageSource::None;

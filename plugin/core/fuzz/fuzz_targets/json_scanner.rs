@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tollgate_core::frame::json::{DocumentEnd, Node, Scanner, Take, Value, Visit};
+use tollgate_core::frame::json::{DocumentEnd, Fields, Node, Scanner, Take, Value, Visit};
 
 static SHAPE: Node<&str> = Node {
     key: "",
@@ -11,6 +11,7 @@ static SHAPE: Node<&str> = Node {
     fields: &[
         Node { key: "a", field: "a", take: Take::Value, fields: &[] },
         Node { key: "t", field: "t", take: Take::Text, fields: &[] },
+        Node { key: "r", field: "r", take: Take::Raw, fields: &[] },
         Node {
             key: "o",
             field: "o",
@@ -44,6 +45,9 @@ impl Visit<&'static str> for Seen {
             _ => self.0.push((report, fragment.to_vec())),
         }
     }
+    fn raw(&mut self, field: &'static str, fragment: &[u8]) {
+        self.text(field, fragment);
+    }
     fn document(&mut self) {
         self.0.push((String::from("document"), Vec::new()));
     }
@@ -51,8 +55,8 @@ impl Visit<&'static str> for Seen {
 
 fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<(String, Vec<u8>)>, DocumentEnd) {
     let (mut scanner, mut seen) = (Scanner::new(&SHAPE), Seen::default());
-    pieces.into_iter().for_each(|piece| scanner.feed(piece, &mut seen));
-    let end = scanner.end(&mut seen);
+    pieces.into_iter().for_each(|piece| scanner.feed(piece, &mut Fields::new(&mut seen)));
+    let end = scanner.end(&mut Fields::new(&mut seen));
     (seen.0, end)
 }
 

@@ -9,7 +9,7 @@ mod read;
 pub use read::ConfigError;
 
 use crate::attribution::{Dimension, Source, Sources};
-use crate::dialect::{Dialect, Evidence, Route, normalised_path};
+use crate::dialect::{Dialect, Evidence, Role, Route, normalised_path};
 use crate::downgrade::Downgrade;
 use crate::head::RequestHead;
 use crate::limit::{Limit, Pattern};
@@ -138,6 +138,8 @@ impl Config {
         }
         let ruled = || Route::of_rule(rule.dialect, head);
         let mut route = match (rule.dialect, detected) {
+            // What comes back for an earlier call comes back in the shape of its path.
+            (_, Some(detected)) if detected.role != Role::Creates => detected,
             (Some(dialect), Some(detected)) if dialect != detected.dialect => {
                 Route { provider: detected.provider, ..ruled()? }
             }

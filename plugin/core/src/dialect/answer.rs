@@ -44,6 +44,14 @@ pub struct Answer {
     pub finish_reason: Option<String>,
     /// The response said by itself that it is over.
     pub terminal: bool,
+    /// Pictures that were made.
+    pub images: u64,
+    /// How long a recording was that was listened to, in seconds, rounded up.
+    pub audio_seconds: Option<u64>,
+    /// The response is made without a client that waits for it, so its usage may be told to a later request.
+    pub is_background: bool,
+    /// The file that a batch's results are in.
+    pub output_file: Option<String>,
     /// An error, in the body of any status.
     pub error: Option<ProviderError>,
     /// Names of the tools the model called, each once.

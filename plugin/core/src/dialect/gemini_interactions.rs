@@ -80,6 +80,7 @@ pub(super) enum Field {
     Id,
     Model,
     Status,
+    Background,
     ServiceTier,
     Delivered,
     ToolName,
@@ -103,6 +104,7 @@ const fn shares(key: &'static str, count: Count) -> Node<Field> {
 const ID: Node<Field> = value("id", Field::Id);
 const MODEL: Node<Field> = value("model", Field::Model);
 const STATUS: Node<Field> = value("status", Field::Status);
+const BACKGROUND: Node<Field> = value("background", Field::Background);
 const TIER: Node<Field> = value("service_tier", Field::ServiceTier);
 const USAGE: Node<Field> = object(
     "usage",
@@ -146,6 +148,7 @@ impl Wire for Response {
             ID,
             MODEL,
             STATUS,
+            BACKGROUND,
             TIER,
             USAGE,
             path("outputs", Field::Other, STEP),
@@ -153,7 +156,7 @@ impl Wire for Response {
             path("step", Field::Other, STEP),
             path("delta", Field::Other, STEP),
             // The last state may repeat what was delivered, so its steps are left out.
-            path("interaction", Field::Other, &[ID, MODEL, STATUS, TIER, USAGE]),
+            path("interaction", Field::Other, &[ID, MODEL, STATUS, BACKGROUND, TIER, USAGE]),
             object("error", Field::Error, &[value("status", Field::ErrorType), value("code", Field::ErrorCode)]),
         ],
     );
@@ -201,6 +204,7 @@ impl Visit<Field> for Response {
                     note(&mut answer.finish_reason, value);
                 }
             },
+            Field::Background => answer.is_background |= value == Value::Bool(true),
             Field::ServiceTier => note(&mut answer.service_tier, value),
             Field::ToolName => {
                 if let Some(name) = value.text() {

@@ -7,11 +7,13 @@
 
 mod answer;
 mod anthropic;
+mod batch;
 mod bedrock_converse;
 mod bedrock_invoke;
 mod blocks;
 mod cohere;
 mod embeddings;
+mod form;
 mod gemini;
 mod gemini_interactions;
 mod google;
@@ -23,8 +25,10 @@ mod nested;
 pub(crate) mod object;
 mod ollama;
 mod openai;
+mod openai_audio;
 mod openai_chat;
 mod openai_completions;
+mod openai_images;
 mod openai_responses;
 mod output_maximum;
 mod path;
@@ -34,13 +38,16 @@ mod request;
 mod route;
 mod shape;
 mod splice;
+mod stored;
 mod tool_text;
 
 pub use answer::{Answer, Delivered, ProviderError, UsagePart};
+pub use batch::Layout;
 pub(crate) use path::normalised as normalised_path;
 pub use reader::ResponseReader;
 pub use request::{Request, RequestError};
 pub use route::{Evidence, Operation, Route};
+pub use stored::{Role, Stored, StoredKind};
 
 use crate::frame::raw::Raw;
 use crate::prompt::{Element, Kind, Piece};
@@ -115,6 +122,10 @@ pub enum Dialect {
     OpenaiCompletions,
     /// OpenAI Embeddings, `/v1/embeddings`, and Voyage's.
     OpenaiEmbeddings,
+    /// OpenAI Images, `/v1/images/generations`, `/edits` and `/variations`.
+    OpenaiImages,
+    /// OpenAI Audio, `/v1/audio/transcriptions`, `/translations` and `/speech`, and its imitators.
+    OpenaiAudio,
     /// Gemini on the Gemini API and on Vertex, `.../models/M:generateContent`.
     Gemini,
     /// Google's embeddings, `.../models/M:embedContent`.
@@ -131,6 +142,8 @@ pub enum Dialect {
     Ollama,
     /// Ollama's embeddings, `/api/embed`.
     OllamaEmbed,
+    /// Batches, which are asked for once and told later.
+    Batch(Layout),
 }
 
 /// Reads a request's body into what it means.
@@ -140,7 +153,7 @@ type ReadElement = for<'b> fn(&Element<'b>, &mut dyn FnMut(Piece<'b>));
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 24] = [
         Self::OpenaiChat,
         Self::OpenaiResponses,
         Self::AnthropicMessages,
@@ -148,6 +161,8 @@ impl Dialect {
         Self::BedrockInvoke,
         Self::OpenaiCompletions,
         Self::OpenaiEmbeddings,
+        Self::OpenaiImages,
+        Self::OpenaiAudio,
         Self::Gemini,
         Self::GeminiEmbeddings,
         Self::GeminiInteractions,
@@ -156,7 +171,19 @@ impl Dialect {
         Self::CohereRetrieval,
         Self::Ollama,
         Self::OllamaEmbed,
+        Self::Batch(Layout::Anthropic),
+        Self::Batch(Layout::Gemini),
+        Self::Batch(Layout::GeminiFile),
+        Self::Batch(Layout::Mistral),
+        Self::Batch(Layout::Openai),
+        Self::Batch(Layout::OpenaiFile),
+        Self::Batch(Layout::Xai),
     ];
+
+    /// The dialects that a route can be said to speak; what comes back for a batch is known by its path alone.
+    pub fn configurable() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|dialect| !matches!(dialect, Self::Batch(_)))
+    }
 
     /// The name used in events, metrics and the configuration.
     #[must_use]
@@ -169,6 +196,8 @@ impl Dialect {
             Self::BedrockInvoke => "bedrock_invoke",
             Self::OpenaiCompletions => "openai_completions",
             Self::OpenaiEmbeddings => "openai_embeddings",
+            Self::OpenaiImages => "openai_images",
+            Self::OpenaiAudio => "openai_audio",
             Self::Gemini => "gemini",
             Self::GeminiEmbeddings => "gemini_embeddings",
             Self::GeminiInteractions => "gemini_interactions",
@@ -177,6 +206,7 @@ impl Dialect {
             Self::CohereRetrieval => "cohere_retrieval",
             Self::Ollama => "ollama",
             Self::OllamaEmbed => "ollama_embed",
+            Self::Batch(layout) => layout.name(),
         }
     }
 
@@ -184,10 +214,21 @@ impl Dialect {
     #[must_use]
     pub const fn default_provider(self) -> &'static str {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses | Self::OpenaiCompletions | Self::OpenaiEmbeddings => "openai",
-            Self::AnthropicMessages => "anthropic",
+            Self::OpenaiChat
+            | Self::OpenaiResponses
+            | Self::OpenaiCompletions
+            | Self::OpenaiEmbeddings
+            | Self::OpenaiImages
+            | Self::OpenaiAudio
+            | Self::Batch(Layout::Openai | Layout::OpenaiFile) => "openai",
+            Self::AnthropicMessages | Self::Batch(Layout::Anthropic) => "anthropic",
+            Self::Batch(Layout::Mistral) => "mistral_ai",
+            Self::Batch(Layout::Xai) => "x_ai",
             Self::BedrockConverse | Self::BedrockInvoke => "aws.bedrock",
-            Self::Gemini | Self::GeminiEmbeddings | Self::GeminiInteractions => "gcp.gemini",
+            Self::Gemini
+            | Self::GeminiEmbeddings
+            | Self::GeminiInteractions
+            | Self::Batch(Layout::Gemini | Layout::GeminiFile) => "gcp.gemini",
             Self::CohereChat | Self::CohereChatV1 | Self::CohereRetrieval => "cohere",
             Self::Ollama | Self::OllamaEmbed => "ollama",
         }
@@ -219,6 +260,9 @@ impl Dialect {
             Self::OpenaiEmbeddings | Self::GeminiEmbeddings | Self::CohereRetrieval | Self::OllamaEmbed => {
                 Operation::Embeddings
             }
+            Self::OpenaiImages => Operation::ImageGeneration,
+            Self::OpenaiAudio => Operation::SpeechToText,
+            Self::Batch(_) => Operation::Retrieve,
         }
     }
 
@@ -239,6 +283,12 @@ impl Dialect {
     /// # Errors
     /// [`RequestError`] when the body is not one JSON object.
     pub fn read_request(self, body: &[u8]) -> Result<Request<'_>, RequestError> {
+        if form::is_form(body)
+            && let Some(read_form) = self.form_reader()
+        {
+            let mut request = Request::default();
+            return if read_form(body, &mut request) { Ok(request) } else { Err(RequestError::NotAForm) };
+        }
         let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
         let json = std::str::from_utf8(body).map_err(|error| RequestError::NotUtf8 { at: error.valid_up_to() })?;
         if json.trim().is_empty() {
@@ -252,6 +302,25 @@ impl Dialect {
             Form::Other if object::is_json(json) => Err(RequestError::NotAnObject),
             Form::Other => Err(RequestError::NotJson),
         }
+    }
+
+    /// How a form is read, in dialects that take files.
+    fn form_reader<'a>(self) -> Option<fn(&'a [u8], &mut Request<'a>) -> bool> {
+        match self {
+            Self::OpenaiImages => Some(openai_images::read_form),
+            Self::OpenaiAudio => Some(openai_audio::read_form),
+            _ => None,
+        }
+    }
+
+    /// Whether the provider keeps answers and tells them again, so that one may be told first to a later request.
+    pub(crate) const fn keeps_responses(self) -> bool {
+        matches!(self, Self::OpenaiResponses | Self::GeminiInteractions)
+    }
+
+    /// Whether output that is no text is paid for, so that counting text would say too little.
+    pub(crate) const fn delivers_media(self) -> bool {
+        matches!(self, Self::OpenaiImages | Self::OpenaiAudio)
     }
 
     /// Whether streams in this dialect state usage only when the request asks for it.
@@ -295,6 +364,10 @@ impl Dialect {
             Self::CohereChatV1 => cohere::read_request_v1,
             Self::Ollama => ollama::read_request,
             Self::OpenaiEmbeddings | Self::CohereRetrieval | Self::OllamaEmbed => embeddings::read_request,
+            Self::OpenaiImages => openai_images::read_request,
+            Self::OpenaiAudio => openai_audio::read_request,
+            // What a batch asks for is counted when it is told.
+            Self::Batch(_) => |json, _| object::whole_fields(json, |_, _| {}),
         }
     }
 
@@ -309,7 +382,12 @@ impl Dialect {
             Self::Gemini | Self::GeminiEmbeddings => gemini::read_element,
             Self::GeminiInteractions => gemini_interactions::read_element,
             Self::CohereChat | Self::CohereChatV1 => cohere::read_element,
-            Self::OpenaiEmbeddings | Self::CohereRetrieval | Self::OllamaEmbed => embeddings::read_element,
+            Self::OpenaiEmbeddings
+            | Self::OpenaiImages
+            | Self::OpenaiAudio
+            | Self::CohereRetrieval
+            | Self::OllamaEmbed
+            | Self::Batch(_) => embeddings::read_element,
         }
     }
 
@@ -323,16 +401,25 @@ impl Dialect {
     #[must_use]
     pub fn error_body(self, kind: &str, code: &str, message: &str) -> String {
         let body = match self {
-            Self::OpenaiChat | Self::OpenaiResponses | Self::OpenaiCompletions | Self::OpenaiEmbeddings => {
+            Self::OpenaiChat
+            | Self::OpenaiResponses
+            | Self::OpenaiCompletions
+            | Self::OpenaiEmbeddings
+            | Self::OpenaiImages
+            | Self::OpenaiAudio
+            | Self::Batch(Layout::Openai | Layout::OpenaiFile | Layout::Mistral | Layout::Xai) => {
                 serde_json::json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
             }
-            Self::AnthropicMessages => {
+            Self::AnthropicMessages | Self::Batch(Layout::Anthropic) => {
                 serde_json::json!({"type": "error", "error": {"type": kind, "message": message}})
             }
             Self::BedrockConverse | Self::BedrockInvoke => {
                 serde_json::json!({"__type": amazon_error(kind), "message": message})
             }
-            Self::Gemini | Self::GeminiEmbeddings | Self::GeminiInteractions => {
+            Self::Gemini
+            | Self::GeminiEmbeddings
+            | Self::GeminiInteractions
+            | Self::Batch(Layout::Gemini | Layout::GeminiFile) => {
                 let (status, name) = match kind {
                     "rate_limit_error" => (429, "RESOURCE_EXHAUSTED"),
                     "billing_error" => (402, "RESOURCE_EXHAUSTED"),
@@ -365,6 +452,9 @@ impl Dialect {
             Self::OpenaiEmbeddings | Self::CohereRetrieval | Self::OllamaEmbed => {
                 Reader::<embeddings::Response>::boxed()
             }
+            Self::OpenaiImages => Reader::<openai_images::Response>::boxed(),
+            Self::OpenaiAudio => Reader::<openai_audio::Response>::boxed(),
+            Self::Batch(layout) => batch::Response::boxed(layout),
         }
     }
 }

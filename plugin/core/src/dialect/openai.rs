@@ -25,6 +25,7 @@ pub(super) struct InclusiveUsage {
     pub(super) cached: Option<u64>,
     pub(super) cache_write: Option<u64>,
     pub(super) audio_input: Option<u64>,
+    pub(super) image_input: Option<u64>,
     pub(super) reasoning: Option<u64>,
     pub(super) audio_output: Option<u64>,
     pub(super) image_output: Option<u64>,
@@ -182,6 +183,7 @@ impl InclusiveUsage {
         take(&mut input, Bucket::CacheRead, self.cached);
         take(&mut input, Bucket::CacheWrite5m, self.cache_write);
         take(&mut input, Bucket::InputAudio, self.audio_input);
+        take(&mut input, Bucket::InputImage, self.image_input);
         let mut output = self.output.unwrap_or(0);
         let mut reasoning = self.reasoning;
         match convention {

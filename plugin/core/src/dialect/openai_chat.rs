@@ -2,16 +2,18 @@
 //!
 //! A stream reports usage only when asked to (`stream_options.include_usage`), in a chunk of its own whose
 //! `choices` are empty; earlier chunks may say `usage: null`, and chunks may follow it (moderation). So every
-//! chunk is read to the end and the last usage stated wins.
+//! chunk is read to the end and the last usage stated wins. Where several models work on a call, Groq breaks the usage
+//! down by model; a breakdown counts only where it adds up to the usage.
 //! Must not know: prices; how other dialects count.
 
 use super::object::{Form, bound, count, fields, is_on, items, member, members, string, strings};
-use super::openai::{CostField, Stated, read_content};
+use super::openai::{CostField, InclusiveUsage, Stated, read_content};
 use super::{Answer, Request, UsagePart, Wire, gather, medium, note, object, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
 use crate::frame::raw::{Cursor, Raw};
 use crate::money::Usd;
 use crate::prompt::{Component, Element, Kind, Piece};
+use crate::usage::Usage;
 use std::borrow::Cow;
 
 pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> Form {
@@ -144,6 +146,9 @@ pub(super) enum Field {
     Model,
     ServiceTier,
     Usage,
+    Share,
+    ShareModel,
+    ShareUsage,
     Input,
     Output,
     Cached,
@@ -185,7 +190,8 @@ const USAGE: &[Node<Field>] = &[
     value("prompt_tokens", Field::Input),
     value("completion_tokens", Field::Output),
     value("total_tokens", Field::Total),
-    // Other spellings: Mistral, DeepSeek, gateways in front of Anthropic.
+    // Other spellings: Mistral, DeepSeek, Together and Moonshot, gateways in front of Anthropic.
+    value("cached_tokens", Field::Cached),
     value("num_cached_tokens", Field::Cached),
     value("prompt_cache_hit_tokens", Field::Cached),
     value("cache_creation_input_tokens", Field::CacheWrite),
@@ -226,6 +232,12 @@ const USAGE: &[Node<Field>] = &[
     ),
 ];
 
+const BREAKDOWN: Node<Field> = path(
+    "usage_breakdown",
+    Field::Other,
+    &[object("models", Field::Share, &[value("model", Field::ShareModel), object("usage", Field::ShareUsage, USAGE)])],
+);
+
 /// Collects what a chat completion says.
 #[derive(Debug, Default)]
 pub(super) struct Response {
@@ -233,7 +245,13 @@ pub(super) struct Response {
     usage: Stated,
     /// The characters that were delivered when usage was last stated.
     stated_behind: Option<u64>,
+    /// The share being read.
+    share: UsagePart,
+    shares: Vec<UsagePart>,
 }
+
+/// More steps than one call takes.
+const SHARES_MAX: usize = 256;
 
 impl Wire for Response {
     type Field = Field;
@@ -246,7 +264,8 @@ impl Wire for Response {
             value("service_tier", Field::ServiceTier),
             object("usage", Field::Usage, USAGE),
             // Groq's older place.
-            path("x_groq", Field::Other, &[object("usage", Field::Usage, USAGE)]),
+            path("x_groq", Field::Other, &[object("usage", Field::Usage, USAGE), BREAKDOWN]),
+            BREAKDOWN,
             path(
                 "choices",
                 Field::Other,
@@ -271,7 +290,10 @@ impl Wire for Response {
     }
 
     fn usage(&self) -> Option<Vec<UsagePart>> {
-        Some(vec![UsagePart { model: None, usage: self.usage.usage()? }])
+        let usage = self.usage.usage()?;
+        let mut sum = Usage::default();
+        self.shares.iter().for_each(|share| sum.add(&share.usage));
+        Some(if sum == usage { self.shares.clone() } else { vec![UsagePart { model: None, usage }] })
     }
 
     fn cost(&self) -> Option<Usd> {
@@ -292,6 +314,8 @@ impl Visit<Field> for Response {
     fn open(&mut self, field: Field) {
         match field {
             Field::Usage => self.usage.opens(),
+            Field::Share => self.share = UsagePart::default(),
+            Field::ShareUsage => self.usage.reading = InclusiveUsage::default(),
             Field::Error => {
                 self.answer.fails();
                 self.ends_with_error();
@@ -302,8 +326,14 @@ impl Visit<Field> for Response {
 
     fn close(&mut self, field: Field) {
         let statements = self.usage.statements();
-        if matches!(field, Field::Usage) {
-            self.usage.closes();
+        match field {
+            Field::Usage => {
+                self.usage.closes();
+                self.shares.clear();
+            }
+            Field::ShareUsage => self.share.usage = self.usage.reading.buckets().unwrap_or_default(),
+            Field::Share if self.shares.len() < SHARES_MAX => self.shares.push(std::mem::take(&mut self.share)),
+            _ => {}
         }
         if self.usage.statements() != statements {
             self.stated_behind = Some(self.answer.delivered.characters());
@@ -316,6 +346,7 @@ impl Visit<Field> for Response {
         match field {
             Field::Id => note(&mut answer.id, value),
             Field::Model => note(&mut answer.model, value),
+            Field::ShareModel => note(&mut self.share.model, value),
             Field::ServiceTier => note(&mut answer.service_tier, value),
             Field::Input => usage.input = value.count(),
             Field::Output => usage.output = value.count(),
@@ -343,7 +374,7 @@ impl Visit<Field> for Response {
             }
             Field::ErrorType => answer.error_type(value),
             Field::ErrorCode => answer.error_code(value),
-            Field::Other | Field::Usage | Field::Delivered | Field::Error => {}
+            Field::Other | Field::Share | Field::ShareUsage | Field::Usage | Field::Delivered | Field::Error => {}
         }
     }
 

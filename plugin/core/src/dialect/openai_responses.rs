@@ -107,6 +107,7 @@ pub(super) enum Field {
     Model,
     ServiceTier,
     Status,
+    Background,
     Usage,
     Input,
     Output,
@@ -165,6 +166,7 @@ const USAGE: Node<Field> = object(
 
 const ERROR: Node<Field> =
     object("error", Field::Error, &[value("type", Field::ErrorType), value("code", Field::ErrorCode)]);
+const BACKGROUND: Node<Field> = value("background", Field::Background);
 const INCOMPLETE: Node<Field> = path("incomplete_details", Field::Other, &[value("reason", Field::IncompleteReason)]);
 const TOOL_USAGE: Node<Field> =
     path("tool_usage", Field::Other, &[path("web_search", Field::Other, &[value("num_requests", Field::WebSearches)])]);
@@ -210,6 +212,7 @@ impl Wire for Response {
             value("model", Field::Model),
             value("service_tier", Field::ServiceTier),
             value("status", Field::Status),
+            BACKGROUND,
             USAGE,
             ERROR,
             INCOMPLETE,
@@ -236,6 +239,7 @@ impl Wire for Response {
                     value("model", Field::Model),
                     value("service_tier", Field::ServiceTier),
                     value("status", Field::Status),
+                    BACKGROUND,
                     USAGE,
                     ERROR,
                     INCOMPLETE,
@@ -316,6 +320,7 @@ impl Visit<Field> for Response {
                 answer.finish_reason =
                     self.incomplete.clone().or(status.map(str::to_owned)).or(answer.finish_reason.take());
             }
+            Field::Background => answer.is_background |= value == Value::Bool(true),
             Field::IncompleteReason => {
                 note(&mut self.incomplete, value);
                 answer.finish_reason = self.incomplete.clone().or(answer.finish_reason.take());

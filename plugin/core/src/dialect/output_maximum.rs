@@ -40,7 +40,13 @@ impl Dialect {
             Self::Gemini => GEMINI,
             Self::GeminiInteractions => &[&["generation_config", "max_output_tokens"]],
             Self::Ollama => &[&["options", "num_predict"]],
-            Self::OpenaiEmbeddings | Self::GeminiEmbeddings | Self::CohereRetrieval | Self::OllamaEmbed => &[],
+            Self::OpenaiEmbeddings
+            | Self::OpenaiImages
+            | Self::OpenaiAudio
+            | Self::GeminiEmbeddings
+            | Self::CohereRetrieval
+            | Self::OllamaEmbed
+            | Self::Batch(_) => &[],
         }
     }
 

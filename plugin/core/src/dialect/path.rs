@@ -73,7 +73,7 @@ pub(super) fn is_live(path: &str) -> bool {
 use Evidence::{Body, Head};
 
 /// Endpoints whose body says everything else. The first ending that fits counts.
-const ENDINGS: [(&str, Dialect, Operation, Evidence); 25] = [
+const ENDINGS: [(&str, Dialect, Operation, Evidence); 31] = [
     ("/chat/completions", Dialect::OpenaiChat, Operation::Chat, Head),
     // Searches and forms have such paths too.
     ("/completions", Dialect::OpenaiCompletions, Operation::TextCompletion, Body),
@@ -101,6 +101,12 @@ const ENDINGS: [(&str, Dialect, Operation, Evidence); 25] = [
     ("/v1/contextualizedembeddings", Dialect::OpenaiEmbeddings, Operation::Embeddings, Head),
     ("/openai/embeddings", Dialect::OpenaiEmbeddings, Operation::Embeddings, Head),
     ("/models/embeddings", Dialect::OpenaiEmbeddings, Operation::Embeddings, Head),
+    ("/images/generations", Dialect::OpenaiImages, Operation::ImageGeneration, Head),
+    ("/images/edits", Dialect::OpenaiImages, Operation::ImageGeneration, Head),
+    ("/images/variations", Dialect::OpenaiImages, Operation::ImageGeneration, Head),
+    ("/audio/transcriptions", Dialect::OpenaiAudio, Operation::SpeechToText, Head),
+    ("/audio/translations", Dialect::OpenaiAudio, Operation::SpeechToText, Head),
+    ("/audio/speech", Dialect::OpenaiAudio, Operation::TextToSpeech, Head),
     // What is left: `/v1/embeddings`, `/openai/deployments/D/embeddings`.
     ("/embeddings", Dialect::OpenaiEmbeddings, Operation::Embeddings, Body),
 ];
@@ -283,6 +289,10 @@ mod tests {
             ("/api/chat".to_owned(), Some((Dialect::Ollama, Body))),
             ("/api/embeddings".to_owned(), Some((Dialect::OllamaEmbed, Body))),
             (format!("{azure}/embeddings?api-version=1"), Some((Dialect::OpenaiEmbeddings, Body))),
+            ("/v1/images/generations".to_owned(), Some((Dialect::OpenaiImages, Head))),
+            (format!("{azure}/images/edits?api-version=1"), Some((Dialect::OpenaiImages, Head))),
+            ("/openai/v1/audio/transcriptions".to_owned(), Some((Dialect::OpenaiAudio, Head))),
+            ("/v1/moderations".to_owned(), None),
             ("/v1/messages/count_tokens".to_owned(), None),
             ("/v1/messages/batches".to_owned(), None),
             ("/v1/responses/resp_1/cancel".to_owned(), None),

@@ -3,10 +3,11 @@
 //! Must not know: single wire formats.
 
 use super::{Answer, UsagePart};
-use crate::frame::json::{Node, Take, Visit};
+use crate::frame::json::{Fields, Node, Take, Visit};
 use crate::frame::{Documents, Wellformedness};
 use crate::head::ResponseHead;
 use crate::money::Usd;
+use std::fmt::Debug;
 
 /// Reads a response in pieces of any size.
 pub trait ResponseReader {
@@ -34,7 +35,7 @@ pub trait ResponseReader {
 
 /// The response side of one dialect: collects what the shape reports.
 pub(super) trait Wire: Default + Visit<Self::Field> + 'static {
-    type Field: Copy + 'static;
+    type Field: Copy + Debug + Sync + 'static;
     const SHAPE: &'static Node<Self::Field>;
 
     fn head(&mut self, _head: &ResponseHead<'_>) {}
@@ -51,7 +52,7 @@ pub(super) trait Wire: Default + Visit<Self::Field> + 'static {
 }
 
 pub(super) struct Reader<W: Wire> {
-    pub(super) documents: Documents<W::Field>,
+    pub(super) documents: Documents,
     pub(super) wire: W,
 }
 
@@ -76,11 +77,11 @@ impl<W: Wire> ResponseReader for Reader<W> {
     }
 
     fn feed(&mut self, bytes: &[u8]) {
-        self.documents.feed(bytes, &mut self.wire);
+        self.documents.feed(bytes, &mut Fields::new(&mut self.wire));
     }
 
     fn end(&mut self) -> Wellformedness {
-        self.documents.end(&mut self.wire)
+        self.documents.end(&mut Fields::new(&mut self.wire))
     }
 
     fn answer(&self) -> &Answer {
@@ -108,6 +109,11 @@ pub(super) const fn value<F>(key: &'static str, field: F) -> Node<F> {
 /// A leaf of a shape whose string is reported in fragments.
 pub(super) const fn text<F>(key: &'static str, field: F) -> Node<F> {
     Node { key, field, take: Take::Text, fields: &[] }
+}
+
+/// A place of a shape whose objects are reported as they are written.
+pub(super) const fn raw<F>(key: &'static str, field: F) -> Node<F> {
+    Node { key, field, take: Take::Raw, fields: &[] }
 }
 
 /// A place of a shape that leads to others.

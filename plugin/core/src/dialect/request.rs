@@ -100,6 +100,9 @@ pub enum RequestError {
     /// Not JSON.
     #[error("the request body is not JSON")]
     NotJson,
+    /// Starts as a form does, and is none.
+    #[error("the request body is no form")]
+    NotAForm,
     /// JSON, but not an object.
     #[error("the request body is JSON, but not an object")]
     NotAnObject,

@@ -5,7 +5,8 @@
 use super::path::{Endpoint, fallback_model, is_free, is_live};
 use super::provider::{port_of, provider_of_host, region_of_host};
 use super::shape::{self, Shape};
-use super::{Dialect, Request, RequestError};
+use super::stored;
+use super::{Dialect, Request, RequestError, Role};
 use crate::head::{Headers, RequestHead};
 use std::borrow::Cow;
 
@@ -22,6 +23,14 @@ pub enum Operation {
     Embeddings,
     /// Texts in order of their relevance; OTel has no name for it yet.
     Rerank,
+    /// Pictures; OTel has no name for it yet.
+    ImageGeneration,
+    /// Words for a recording; OTel has no name for it yet.
+    SpeechToText,
+    /// A recording for words; OTel has no name for it yet.
+    TextToSpeech,
+    /// Being told what was created before; OTel has no name for it yet.
+    Retrieve,
 }
 
 /// What shows that a request is a call.
@@ -44,6 +53,8 @@ pub struct Route {
     pub operation: Operation,
     /// What shows that it is one.
     pub evidence: Evidence,
+    /// What it does with what is billed.
+    pub role: Role,
     /// The provider (OTel `gen_ai.provider.name`), where the host or the configuration tells.
     pub provider: Option<Cow<'static, str>>,
     /// The region that the host binds inference to, where it does.
@@ -68,6 +79,10 @@ impl Operation {
             Self::TextCompletion => "text_completion",
             Self::Embeddings => "embeddings",
             Self::Rerank => "rerank",
+            Self::ImageGeneration => "image_generation",
+            Self::SpeechToText => "speech_to_text",
+            Self::TextToSpeech => "text_to_speech",
+            Self::Retrieve => "retrieve",
         }
     }
 }
@@ -77,6 +92,10 @@ impl Route {
     #[must_use]
     pub fn detect(head: &RequestHead<'_>) -> Option<Self> {
         let known = provider_of_host(head.host);
+        if let Some((dialect, role)) = stored::role(head.method, head.path, known.is_some()) {
+            let (provider, operation) = (known.map(Cow::Borrowed), Operation::Retrieve);
+            return Some(Self { role, provider, operation, ..Self::of_dialect(dialect, head.host) });
+        }
         let Endpoint { dialect, operation, evidence, model, fallback_model, stream, provider } =
             Endpoint::of(head.path)?;
         let is_served_there = known.is_some() || (is_of_ollama(dialect) && port_of(head.host) == Some("11434"));
@@ -88,8 +107,19 @@ impl Route {
         };
         let provider = known.or(provider).or(dialect.sole_provider()).map(Cow::Borrowed);
         let region = region_of_host(head.host);
-        let include_usage = None;
-        Some(Self { dialect, operation, evidence, provider, region, model, fallback_model, stream, include_usage })
+        let (role, include_usage) = (Role::Creates, None);
+        Some(Self {
+            dialect,
+            operation,
+            evidence,
+            role,
+            provider,
+            region,
+            model,
+            fallback_model,
+            stream,
+            include_usage,
+        })
     }
 
     /// The route of a connection that another protocol takes over, at an endpoint or host of models.
@@ -191,6 +221,7 @@ impl Route {
             dialect,
             operation: dialect.operation(),
             evidence: Evidence::Head,
+            role: Role::Creates,
             provider: dialect.sole_provider().map(Cow::Borrowed),
             region: region_of_host(host),
             model: None,

@@ -106,10 +106,12 @@ impl Dialect {
         match self {
             Self::OpenaiChat | Self::AnthropicMessages | Self::BedrockConverse | Self::CohereChat => &["messages"],
             Self::OpenaiResponses => &["input", "prompt", "previous_response_id", "conversation"],
-            Self::OpenaiCompletions => &["prompt"],
+            Self::OpenaiCompletions | Self::OpenaiImages => &["prompt"],
             Self::Gemini => &["contents"],
             Self::GeminiEmbeddings => &["content", "requests", "instances"],
-            Self::GeminiInteractions => &["input"],
+            Self::GeminiInteractions | Self::OpenaiAudio => &["input"],
+            // Known by its path alone.
+            Self::Batch(_) => &[],
             Self::CohereChatV1 => &["message"],
             Self::Ollama => &["messages", "prompt"],
             Self::BedrockInvoke => &["messages", "prompt", "inputText", "message", "texts", "input"],

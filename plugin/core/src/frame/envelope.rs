@@ -5,9 +5,9 @@
 //! Must not know: what the documents are.
 #![deny(clippy::arithmetic_side_effects)]
 
-use super::json::{DocumentEnd, Node, Scanner, Take, Value, Visit};
+use super::json::{DocumentEnd, Node, Scanner, Spot, Take, Value, Visit};
 
-const SHAPE: Node<()> = Node {
+static SHAPE: Node<()> = Node {
     key: "",
     field: (),
     take: Take::Path,
@@ -17,7 +17,7 @@ const SHAPE: Node<()> = Node {
 /// Opens one envelope after the other.
 #[derive(Debug)]
 pub(super) struct Envelope {
-    scanner: Scanner<()>,
+    scanner: Scanner,
     base64: Base64,
 }
 
@@ -49,10 +49,10 @@ struct Opened<'a, I> {
     inner: &'a mut I,
 }
 
-impl<I: FnMut(&[u8])> Visit<()> for Opened<'_, I> {
-    fn value(&mut self, _field: (), _value: Value<'_>) {}
+impl<I: FnMut(&[u8])> Visit<Spot> for Opened<'_, I> {
+    fn value(&mut self, _spot: Spot, _value: Value<'_>) {}
 
-    fn text(&mut self, _field: (), fragment: &[u8]) {
+    fn text(&mut self, _spot: Spot, fragment: &[u8]) {
         self.base64.feed(fragment, self.inner);
     }
 }

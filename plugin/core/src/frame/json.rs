@@ -7,6 +7,10 @@
 //! below; malformed input ends the document and is reported as such, never a panic.
 //! Must not know: SSE, providers, what a field means.
 
+use std::any::Any;
+use std::fmt::Debug;
+use std::marker::PhantomData;
+
 /// The longest string or number reported whole; a longer one is reported as [`Value::TooLong`].
 const VALUE_MAX: usize = 512;
 /// How deep containers of interest may nest; what lies deeper is skipped.
@@ -23,6 +27,8 @@ pub enum Take {
     Text,
     /// That an object opens and closes.
     Object,
+    /// Objects as they are written, in pieces, for a scanner of their own; then that they close.
+    Raw,
 }
 
 /// A place in a document that matters, and the places below it.
@@ -36,6 +42,77 @@ pub struct Node<F: 'static> {
     pub take: Take,
     /// The places below, when the value is an object.
     pub fields: &'static [Node<F>],
+}
+
+/// A [`Node`] of any shape: what a scanner walks along, one program for all of them.
+pub trait Shape: Any + Debug + Sync {
+    /// What to report there.
+    fn take(&self) -> Take;
+    /// Nothing below it matters.
+    fn is_leaf(&self) -> bool;
+    /// The place below that has this key.
+    fn below(&self, key: &[u8]) -> Option<Spot>;
+}
+
+/// A place in a document, as a scanner reports it.
+pub type Spot = &'static dyn Shape;
+
+impl<F: Debug + Sync + 'static> Shape for Node<F> {
+    fn take(&self) -> Take {
+        self.take
+    }
+
+    fn is_leaf(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    fn below(&self, key: &[u8]) -> Option<Spot> {
+        let found = self.fields.iter().find(|node| node.key.as_bytes() == key)?;
+        Some(found)
+    }
+}
+
+/// Tells a visitor of a shape's fields what a scanner reports of its places.
+pub struct Fields<'a, F, V> {
+    visit: &'a mut V,
+    field: PhantomData<F>,
+}
+
+impl<'a, F: Copy + 'static, V: Visit<F>> Fields<'a, F, V> {
+    /// For a visitor of the shape that the scanner has: places of others are none of its business.
+    pub const fn new(visit: &'a mut V) -> Self {
+        Self { visit, field: PhantomData }
+    }
+
+    fn tell(&mut self, spot: Spot, tell: impl FnOnce(&mut V, F)) {
+        if let Some(node) = (spot as &dyn Any).downcast_ref::<Node<F>>() {
+            tell(self.visit, node.field);
+        }
+    }
+}
+
+impl<F: Copy + 'static, V: Visit<F>> Visit<Spot> for Fields<'_, F, V> {
+    fn open(&mut self, spot: Spot) {
+        self.tell(spot, V::open);
+    }
+    fn close(&mut self, spot: Spot) {
+        self.tell(spot, V::close);
+    }
+    fn value(&mut self, spot: Spot, value: Value<'_>) {
+        self.tell(spot, |visit, field| visit.value(field, value));
+    }
+    fn text(&mut self, spot: Spot, fragment: &[u8]) {
+        self.tell(spot, |visit, field| visit.text(field, fragment));
+    }
+    fn raw(&mut self, spot: Spot, fragment: &[u8]) {
+        self.tell(spot, |visit, field| visit.raw(field, fragment));
+    }
+    fn document(&mut self) {
+        self.visit.document();
+    }
+    fn exception(&mut self, kind: &str) {
+        self.visit.exception(kind);
+    }
 }
 
 /// A value, whole.
@@ -65,6 +142,15 @@ impl Value<'_> {
         whole.parse().ok()
     }
 
+    /// The value as a whole number, rounded up (`8.47` is 9); `None` unless it is a number that is not negative.
+    #[must_use]
+    pub fn rounded_up(self) -> Option<u64> {
+        let Self::Number(text) = self else { return None };
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        let is_whole = fraction.bytes().all(|digit| digit == b'0');
+        whole.parse::<u64>().ok()?.checked_add(u64::from(!is_whole))
+    }
+
     /// The value as text.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
@@ -79,12 +165,14 @@ impl Value<'_> {
 pub trait Visit<F> {
     /// An object opens at a [`Take::Object`] place.
     fn open(&mut self, _field: F) {}
-    /// The object closes.
+    /// The object closes, also at a [`Take::Raw`] place.
     fn close(&mut self, _field: F) {}
     /// A scalar at a [`Take::Value`] place.
     fn value(&mut self, field: F, value: Value<'_>);
     /// A fragment of the string at a [`Take::Text`] place: unescaped bytes, cut anywhere.
     fn text(&mut self, _field: F, _fragment: &[u8]) {}
+    /// A fragment of the object at a [`Take::Raw`] place: bytes as they are, cut anywhere.
+    fn raw(&mut self, _field: F, _fragment: &[u8]) {}
     /// A document is complete.
     fn document(&mut self) {}
     /// The framing around the next document says that it is an error of this kind. A scanner never says so.
@@ -149,29 +237,31 @@ enum Escape {
 }
 
 #[derive(Debug)]
-struct Level<F: 'static> {
+struct Level {
     object: bool,
-    node: &'static Node<F>,
+    node: Spot,
 }
 
 /// The scanner. Feed it pieces; call [`Scanner::end`] where the input of a document ends.
 #[derive(Debug)]
-pub struct Scanner<F: 'static> {
-    root: &'static Node<F>,
+pub struct Scanner {
+    root: Spot,
     state: State,
-    levels: Vec<Level<F>>,
+    levels: Vec<Level>,
     /// The place of the value that is being read or must follow.
-    node: &'static Node<F>,
+    node: Spot,
     value: Vec<u8>,
     too_long: bool,
     escape: Escape,
     high_surrogate: Option<u16>,
+    /// What is skipped is handed over as it is.
+    raw: bool,
 }
 
-impl<F: Copy + 'static> Scanner<F> {
+impl Scanner {
     /// A scanner for documents of the shape under `root`.
     #[must_use]
-    pub fn new(root: &'static Node<F>) -> Self {
+    pub fn new(root: Spot) -> Self {
         Self {
             root,
             state: State::Start,
@@ -181,11 +271,12 @@ impl<F: Copy + 'static> Scanner<F> {
             too_long: false,
             escape: Escape::None,
             high_surrogate: None,
+            raw: false,
         }
     }
 
     /// Reads the next piece of input.
-    pub fn feed(&mut self, bytes: &[u8], visit: &mut impl Visit<F>) {
+    pub fn feed(&mut self, bytes: &[u8], visit: &mut dyn Visit<Spot>) {
         let mut rest = bytes;
         while let Some((&byte, after)) = rest.split_first() {
             rest = match self.state {
@@ -213,7 +304,7 @@ impl<F: Copy + 'static> Scanner<F> {
     }
 
     /// The input of the current document ends; the scanner is ready for another.
-    pub fn end(&mut self, visit: &mut impl Visit<F>) -> DocumentEnd {
+    pub fn end(&mut self, visit: &mut dyn Visit<Spot>) -> DocumentEnd {
         // A number at the top level ends only here.
         match self.state {
             State::InNumber if self.levels.is_empty() => _ = self.number_ends(&[], visit),
@@ -231,19 +322,24 @@ impl<F: Copy + 'static> Scanner<F> {
         self.value.clear();
         self.state = State::Start;
         self.node = self.root;
+        self.raw = false;
         end
     }
 
-    fn value_starts<'a>(&mut self, byte: u8, rest: &'a [u8], after: &'a [u8], visit: &mut impl Visit<F>) -> &'a [u8] {
+    fn value_starts<'a>(&mut self, byte: u8, rest: &'a [u8], after: &'a [u8], visit: &mut dyn Visit<Spot>) -> &'a [u8] {
         let too_deep = self.levels.len() >= DEPTH_MAX;
         match byte {
             b']' if self.state == State::Item => return self.container_ends(after, visit),
-            b'{' | b'[' if too_deep || (self.node.fields.is_empty() && self.node.take == Take::Path) => {
+            b'{' if self.node.take() == Take::Raw => {
+                self.raw = true;
+                return self.skip(rest, 0, false, false, visit);
+            }
+            b'{' | b'[' if too_deep || (self.node.is_leaf() && self.node.take() == Take::Path) => {
                 return self.skip(rest, 0, false, false, visit);
             }
             b'{' => {
-                if self.node.take == Take::Object {
-                    visit.open(self.node.field);
+                if self.node.take() == Take::Object {
+                    visit.open(self.node);
                 }
                 self.levels.push(Level { object: true, node: self.node });
                 self.state = State::KeyOrEnd;
@@ -253,10 +349,10 @@ impl<F: Copy + 'static> Scanner<F> {
                 self.state = State::Item;
             }
             b'"' => {
-                let purpose = match self.node.take {
+                let purpose = match self.node.take() {
                     Take::Value => Purpose::Value,
                     Take::Text => Purpose::Text,
-                    Take::Path | Take::Object => return self.skip(rest, 0, false, false, visit),
+                    Take::Path | Take::Object | Take::Raw => return self.skip(rest, 0, false, false, visit),
                 };
                 return self.string_starts(purpose, after);
             }
@@ -273,7 +369,7 @@ impl<F: Copy + 'static> Scanner<F> {
         after
     }
 
-    fn after_value<'a>(&mut self, byte: u8, after: &'a [u8], visit: &mut impl Visit<F>) -> &'a [u8] {
+    fn after_value<'a>(&mut self, byte: u8, after: &'a [u8], visit: &mut dyn Visit<Spot>) -> &'a [u8] {
         let Some(level) = self.levels.last() else { return self.malformed() };
         match (byte, level.object) {
             (b',', true) => self.state = State::Key,
@@ -287,18 +383,18 @@ impl<F: Copy + 'static> Scanner<F> {
         after
     }
 
-    fn container_ends<'a>(&mut self, after: &'a [u8], visit: &mut impl Visit<F>) -> &'a [u8] {
+    fn container_ends<'a>(&mut self, after: &'a [u8], visit: &mut dyn Visit<Spot>) -> &'a [u8] {
         if let Some(Level { object: true, node }) = self.levels.pop()
-            && node.take == Take::Object
+            && node.take() == Take::Object
         {
-            visit.close(node.field);
+            visit.close(node);
         }
         self.value_ends(visit);
         after
     }
 
     /// A value of any kind is complete: on to what may follow it.
-    fn value_ends(&mut self, visit: &mut impl Visit<F>) {
+    fn value_ends(&mut self, visit: &mut dyn Visit<Spot>) {
         if self.levels.is_empty() {
             self.node = self.root;
             self.state = State::Start;
@@ -308,11 +404,11 @@ impl<F: Copy + 'static> Scanner<F> {
         }
     }
 
-    fn number_ends<'a>(&mut self, rest: &'a [u8], visit: &mut impl Visit<F>) -> &'a [u8] {
+    fn number_ends<'a>(&mut self, rest: &'a [u8], visit: &mut dyn Visit<Spot>) -> &'a [u8] {
         match std::str::from_utf8(&self.value) {
             Ok(text) if is_number(text) => {
-                if self.node.take == Take::Value {
-                    visit.value(self.node.field, if self.too_long { Value::TooLong } else { Value::Number(text) });
+                if self.node.take() == Take::Value {
+                    visit.value(self.node, if self.too_long { Value::TooLong } else { Value::Number(text) });
                 }
                 self.value_ends(visit);
                 rest
@@ -321,15 +417,15 @@ impl<F: Copy + 'static> Scanner<F> {
         }
     }
 
-    fn literal_ends<'a>(&mut self, rest: &'a [u8], visit: &mut impl Visit<F>) -> &'a [u8] {
+    fn literal_ends<'a>(&mut self, rest: &'a [u8], visit: &mut dyn Visit<Spot>) -> &'a [u8] {
         let value = match self.value.as_slice() {
             b"true" => Value::Bool(true),
             b"false" => Value::Bool(false),
             b"null" => Value::Null,
             _ => return self.malformed(),
         };
-        if self.node.take == Take::Value {
-            visit.value(self.node.field, value);
+        if self.node.take() == Take::Value {
+            visit.value(self.node, value);
         }
         self.value_ends(visit);
         rest
@@ -344,7 +440,7 @@ impl<F: Copy + 'static> Scanner<F> {
         after
     }
 
-    fn string<'a>(&mut self, rest: &'a [u8], purpose: Purpose, visit: &mut impl Visit<F>) -> &'a [u8] {
+    fn string<'a>(&mut self, rest: &'a [u8], purpose: Purpose, visit: &mut dyn Visit<Spot>) -> &'a [u8] {
         if self.escape != Escape::None {
             return self.escaped(rest, purpose, visit);
         }
@@ -368,13 +464,11 @@ impl<F: Copy + 'static> Scanner<F> {
         }
     }
 
-    fn string_ends(&mut self, purpose: Purpose, visit: &mut impl Visit<F>) {
+    fn string_ends(&mut self, purpose: Purpose, visit: &mut dyn Visit<Spot>) {
         match purpose {
             Purpose::Key => {
                 let level = self.levels.last().map_or(self.root, |level| level.node);
-                let known =
-                    level.fields.iter().find(|node| !self.too_long && node.key.as_bytes() == self.value.as_slice());
-                match known {
+                match level.below(&self.value).filter(|_| !self.too_long) {
                     Some(node) => {
                         self.node = node;
                         self.state = State::Colon;
@@ -385,14 +479,14 @@ impl<F: Copy + 'static> Scanner<F> {
             }
             Purpose::Value => {
                 let text = std::str::from_utf8(&self.value).ok().filter(|_| !self.too_long);
-                visit.value(self.node.field, text.map_or(Value::TooLong, Value::Text));
+                visit.value(self.node, text.map_or(Value::TooLong, Value::Text));
                 self.value_ends(visit);
             }
             Purpose::Text => self.value_ends(visit),
         }
     }
 
-    fn escaped<'a>(&mut self, rest: &'a [u8], purpose: Purpose, visit: &mut impl Visit<F>) -> &'a [u8] {
+    fn escaped<'a>(&mut self, rest: &'a [u8], purpose: Purpose, visit: &mut dyn Visit<Spot>) -> &'a [u8] {
         let Some((&byte, after)) = rest.split_first() else { return rest };
         match self.escape {
             Escape::Unicode { missing, code } => {
@@ -431,7 +525,7 @@ impl<F: Copy + 'static> Scanner<F> {
     }
 
     /// A `\uXXXX` is complete: pairs surrogates, replaces lone ones with U+FFFD.
-    fn code_unit(&mut self, code: u16, purpose: Purpose, visit: &mut impl Visit<F>) {
+    fn code_unit(&mut self, code: u16, purpose: Purpose, visit: &mut dyn Visit<Spot>) {
         let unit = match self.high_surrogate.take() {
             Some(high) if (0xDC00..0xE000).contains(&code) => {
                 char::decode_utf16([high, code]).next().and_then(Result::ok).unwrap_or(char::REPLACEMENT_CHARACTER)
@@ -450,19 +544,19 @@ impl<F: Copy + 'static> Scanner<F> {
         self.take_char(unit, purpose, visit);
     }
 
-    fn lone_surrogate(&mut self, purpose: Purpose, visit: &mut impl Visit<F>) {
+    fn lone_surrogate(&mut self, purpose: Purpose, visit: &mut dyn Visit<Spot>) {
         if self.high_surrogate.take().is_some() {
             self.take_char(char::REPLACEMENT_CHARACTER, purpose, visit);
         }
     }
 
-    fn take_char(&mut self, unit: char, purpose: Purpose, visit: &mut impl Visit<F>) {
+    fn take_char(&mut self, unit: char, purpose: Purpose, visit: &mut dyn Visit<Spot>) {
         self.take(unit.encode_utf8(&mut [0; 4]).as_bytes(), purpose, visit);
     }
 
-    fn take(&mut self, bytes: &[u8], purpose: Purpose, visit: &mut impl Visit<F>) {
+    fn take(&mut self, bytes: &[u8], purpose: Purpose, visit: &mut dyn Visit<Spot>) {
         match purpose {
-            Purpose::Text => visit.text(self.node.field, bytes),
+            Purpose::Text => visit.text(self.node, bytes),
             Purpose::Key | Purpose::Value => self.keep(bytes),
         }
     }
@@ -481,14 +575,35 @@ impl<F: Copy + 'static> Scanner<F> {
         }
     }
 
-    /// Passes over a value nobody asked for; stops in front of the byte that ends it, or behind its last byte.
+    /// Passes over a value whose inside nobody asked for; hands it over where it was asked for as it is.
     fn skip<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        depth: u32,
+        string: bool,
+        escaped: bool,
+        visit: &mut dyn Visit<Spot>,
+    ) -> &'a [u8] {
+        let rest = self.pass(bytes, depth, string, escaped, visit);
+        if self.raw {
+            let passed = bytes.len().saturating_sub(rest.len());
+            visit.raw(self.node, bytes.get(..passed).unwrap_or(&[]));
+            if !matches!(self.state, State::Skip { .. }) {
+                self.raw = false;
+                visit.close(self.node);
+            }
+        }
+        rest
+    }
+
+    /// Stops in front of the byte that ends the value, or behind its last byte.
+    fn pass<'a>(
         &mut self,
         bytes: &'a [u8],
         mut depth: u32,
         mut string: bool,
         mut escaped: bool,
-        visit: &mut impl Visit<F>,
+        visit: &mut dyn Visit<Spot>,
     ) -> &'a [u8] {
         let mut rest = bytes;
         loop {
@@ -565,6 +680,7 @@ mod tests {
         B,
         Text,
         Item,
+        Raw,
     }
 
     const fn leaf(key: &'static str, field: Place, take: Take) -> Node<Place> {
@@ -578,6 +694,7 @@ mod tests {
         fields: &[
             leaf("a", Place::A, Take::Value),
             leaf("text", Place::Text, Take::Text),
+            leaf("raw", Place::Raw, Take::Raw),
             Node {
                 key: "items",
                 field: Place::Item,
@@ -596,7 +713,22 @@ mod tests {
             self.0.push(format!("{field:?} {{"));
         }
         fn close(&mut self, field: Place) {
-            self.0.push(format!("}} {field:?}"));
+            if field != Place::Raw {
+                return self.0.push(format!("}} {field:?}"));
+            }
+            // However it is written, it is the same object.
+            let raw = self.0.pop().unwrap_or_default();
+            // One character a byte.
+            let raw: Vec<u8> = raw.chars().skip(1).map(|byte| u8::try_from(byte).unwrap()).collect();
+            let object: serde_json::Value = serde_json::from_slice(&raw).unwrap();
+            self.0.push(format!("Raw is {object}"));
+        }
+        fn raw(&mut self, _field: Place, fragment: &[u8]) {
+            let fragment: String = fragment.iter().copied().map(char::from).collect();
+            match self.0.last_mut() {
+                Some(last) if last.starts_with('^') => last.push_str(&fragment),
+                _ => self.0.push(format!("^{fragment}")),
+            }
         }
         fn value(&mut self, field: Place, value: Value<'_>) {
             self.0.push(format!("{field:?}={value:?}"));
@@ -618,9 +750,9 @@ mod tests {
         let mut scanner = Scanner::new(&SHAPE);
         let mut seen = Seen::default();
         for piece in pieces {
-            scanner.feed(piece, &mut seen);
+            scanner.feed(piece, &mut Fields::new(&mut seen));
         }
-        let end = scanner.end(&mut seen);
+        let end = scanner.end(&mut Fields::new(&mut seen));
         (seen.0, end)
     }
 
@@ -654,6 +786,14 @@ mod tests {
         check(r#"{"a":"\u00e9\ud83d\ude00\n\"\/"}"#, &["A=Text(\"é😀\\n\\\"/\")", "document"]);
         check(r#"{"\u0061":"\ud83dx\ud83d"}"#, &["A=Text(\"\u{fffd}x\u{fffd}\")", "document"]);
         check(r#"{"text":"h\u00e9"}"#, &["Text~68c3a9", "document"]);
+    }
+
+    #[test]
+    fn an_object_is_handed_over_as_it_is_written_and_every_item_of_an_array_by_itself() {
+        check(
+            r#"{"raw":[{"a":"}\"","b":[{}]} , {} ],"a":1,"x":{"a":2},"raw":3,"items":{"raw":{"q":0}}}"#,
+            &[r#"Raw is {"a":"}\"","b":[{}]}"#, "Raw is {}", "A=Number(\"1\")", "Item {", "} Item", "document"],
+        );
     }
 
     #[test]
@@ -696,9 +836,9 @@ mod tests {
     fn nesting_beyond_the_limit_is_skipped_in_bounded_memory() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         let mut scanner = Scanner::new(&SHAPE);
-        scanner.feed(deep.as_bytes(), &mut Seen::default());
+        scanner.feed(deep.as_bytes(), &mut Fields::new(&mut Seen::default()));
         assert!(scanner.levels.capacity() <= 2 * DEPTH_MAX);
-        assert_eq!(scanner.end(&mut Seen::default()), DocumentEnd::Clean);
+        assert_eq!(scanner.end(&mut Fields::new(&mut Seen::default())), DocumentEnd::Clean);
     }
 
     #[test]
@@ -708,10 +848,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn measures_are_rounded_up() {
+        for (text, whole) in [("7", Some(7)), ("8.000", Some(8)), ("8.47", Some(9)), ("-1.5", None), ("1e3", None)] {
+            assert_eq!(Value::Number(text).rounded_up(), whole, "{text}");
+        }
+    }
+
     /// What the scanner must report of a document, read off a parsed tree.
     fn walk(value: &serde_json::Value, node: &'static Node<Place>, seen: &mut Seen) {
         match value {
             serde_json::Value::Array(items) => items.iter().for_each(|item| walk(item, node, seen)),
+            serde_json::Value::Object(_) if node.take == Take::Raw => seen.0.push(format!("Raw is {value}")),
             serde_json::Value::Object(object) => {
                 if node.take == Take::Object {
                     seen.open(node.field);
@@ -745,7 +893,7 @@ mod tests {
             any::<i64>().prop_map(Into::into),
             "[ -~é😀\"\\\\\n]{0,12}".prop_map(Into::into),
         ];
-        let key = prop_oneof![Just("a"), Just("b"), Just("text"), Just("items"), Just("x\"y")];
+        let key = prop_oneof![Just("a"), Just("b"), Just("text"), Just("items"), Just("raw"), Just("x\"y")];
         scalar.prop_recursive(5, 40, 5, move |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..5).prop_map(Into::into),

@@ -16,7 +16,7 @@ pub mod withhold;
 
 use envelope::Envelope;
 use eventstream::{EventStream, Headers, State};
-use json::{DocumentEnd, Scanner};
+use json::{DocumentEnd, Scanner, Spot};
 
 /// The framing of a body.
 #[derive(Debug, Default)]
@@ -49,19 +49,19 @@ pub struct Wellformedness {
 
 /// Documents of one body, scanned for the fields of a shape.
 #[derive(Debug)]
-pub struct Documents<F: 'static> {
+pub struct Documents {
     framing: Framing,
-    scanner: Scanner<F>,
+    scanner: Scanner,
     terminator: Terminator,
     /// Around every document of an event stream.
     envelope: Option<Envelope>,
     wellformedness: Wellformedness,
 }
 
-impl<F: Copy + 'static> Documents<F> {
+impl Documents {
     /// Ready for a body whose documents have the shape under `root`.
     #[must_use]
-    pub fn new(root: &'static json::Node<F>) -> Self {
+    pub fn new(root: Spot) -> Self {
         Self {
             framing: Framing::default(),
             scanner: Scanner::new(root),
@@ -73,12 +73,12 @@ impl<F: Copy + 'static> Documents<F> {
 
     /// The same for a body that, where it is an AWS event stream, wraps every document in `{"bytes": Base64}`.
     #[must_use]
-    pub fn enveloped(root: &'static json::Node<F>) -> Self {
+    pub fn enveloped(root: Spot) -> Self {
         Self { envelope: Some(Envelope::default()), ..Self::new(root) }
     }
 
     /// Reads the next piece of the body.
-    pub fn feed(&mut self, bytes: &[u8], visit: &mut impl json::Visit<F>) {
+    pub fn feed(&mut self, bytes: &[u8], visit: &mut dyn json::Visit<Spot>) {
         let mut bytes = bytes;
         if matches!(self.framing, Framing::Unknown) {
             // Texts may start with white space or a byte order mark, which say nothing.
@@ -114,7 +114,7 @@ impl<F: Copy + 'static> Documents<F> {
     }
 
     /// The body ends.
-    pub fn end(&mut self, visit: &mut impl json::Visit<F>) -> Wellformedness {
+    pub fn end(&mut self, visit: &mut dyn json::Visit<Spot>) -> Wellformedness {
         let mut sink = Sink {
             scanner: &mut self.scanner,
             terminator: &mut self.terminator,
@@ -169,15 +169,15 @@ impl Terminator {
 }
 
 /// Where the framings hand their data.
-struct Sink<'a, F: 'static, V> {
-    scanner: &'a mut Scanner<F>,
+struct Sink<'a> {
+    scanner: &'a mut Scanner,
     terminator: &'a mut Terminator,
     envelope: Option<&'a mut Envelope>,
     wellformedness: &'a mut Wellformedness,
-    visit: &'a mut V,
+    visit: &'a mut dyn json::Visit<Spot>,
 }
 
-impl<F: Copy + 'static, V: json::Visit<F>> Sink<'_, F, V> {
+impl Sink<'_> {
     fn scan(&mut self, bytes: &[u8]) {
         self.terminator.feed(bytes);
         let mut counted = Counted { visit: self.visit, documents: &mut self.wellformedness.documents };
@@ -200,7 +200,7 @@ impl<F: Copy + 'static, V: json::Visit<F>> Sink<'_, F, V> {
     }
 }
 
-impl<F: Copy + 'static, V: json::Visit<F>> eventstream::Visit for Sink<'_, F, V> {
+impl eventstream::Visit for Sink<'_> {
     fn opens(&mut self, headers: &Headers<'_>) {
         // Exceptions are declared by an API, errors by no one.
         let name = match headers.get(":message-type") {
@@ -231,7 +231,7 @@ impl<F: Copy + 'static, V: json::Visit<F>> eventstream::Visit for Sink<'_, F, V>
     }
 }
 
-impl<F: Copy + 'static, V: json::Visit<F>> sse::Visit for Sink<'_, F, V> {
+impl sse::Visit for Sink<'_> {
     fn data(&mut self, piece: &[u8]) {
         self.scan(piece);
     }
@@ -242,23 +242,26 @@ impl<F: Copy + 'static, V: json::Visit<F>> sse::Visit for Sink<'_, F, V> {
 }
 
 /// Passes everything on and counts the documents.
-struct Counted<'a, V> {
-    visit: &'a mut V,
+struct Counted<'a> {
+    visit: &'a mut dyn json::Visit<Spot>,
     documents: &'a mut u64,
 }
 
-impl<F, V: json::Visit<F>> json::Visit<F> for Counted<'_, V> {
-    fn open(&mut self, field: F) {
-        self.visit.open(field);
+impl json::Visit<Spot> for Counted<'_> {
+    fn open(&mut self, spot: Spot) {
+        self.visit.open(spot);
     }
-    fn close(&mut self, field: F) {
-        self.visit.close(field);
+    fn close(&mut self, spot: Spot) {
+        self.visit.close(spot);
     }
-    fn value(&mut self, field: F, value: json::Value<'_>) {
-        self.visit.value(field, value);
+    fn value(&mut self, spot: Spot, value: json::Value<'_>) {
+        self.visit.value(spot, value);
     }
-    fn text(&mut self, field: F, fragment: &[u8]) {
-        self.visit.text(field, fragment);
+    fn text(&mut self, spot: Spot, fragment: &[u8]) {
+        self.visit.text(spot, fragment);
+    }
+    fn raw(&mut self, spot: Spot, fragment: &[u8]) {
+        self.visit.raw(spot, fragment);
     }
     fn exception(&mut self, kind: &str) {
         self.visit.exception(kind);

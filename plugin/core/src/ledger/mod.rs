@@ -12,9 +12,11 @@
 //! Must not know: how values are stored; what a call is.
 
 mod bucket;
+mod created;
 mod task;
 
 pub use bucket::{Bucket, BucketId, Buckets, Keep, LedgerError};
+pub use created::{Created, Creator, Owner};
 pub use task::{Charge, TaskAccount};
 
 use serde::Serialize;

@@ -14,15 +14,21 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use tollgate_core::config::Config;
+use tollgate_core::dialect::{Role, Route};
 use tollgate_core::event::Event;
 use tollgate_core::head::{Headers, RequestHead, ResponseHead};
+use tollgate_core::ledger::Bucket;
 use tollgate_core::meter::{Body, Ending, Meter};
+use tollgate_core::retrieval::Standing;
 use tollgate_core::time::Timestamp;
 
 /// When an exchange happened that does not say: the day the traffic's stated prices are of.
 const UNDATED: &str = "2026-08-21T00:00:00Z";
-/// Where an exchange without a request went; there are such recordings of Anthropic alone.
-const UNASKED: &str = "https://api.anthropic.com/v1/messages";
+/// Where an exchange without a request went, by its directory, else to Anthropic.
+const UNASKED: [(&str, &str); 2] = [
+    ("azure-chat", "https://made-up.openai.azure.com/openai/deployments/d/chat/completions"),
+    ("", "https://api.anthropic.com/v1/messages"),
+];
 
 /// One request with its response.
 pub(crate) struct Exchange {
@@ -31,6 +37,7 @@ pub(crate) struct Exchange {
     /// The whole file.
     pub(crate) file: Value,
     answer: Vec<u8>,
+    unasked: &'static str,
 }
 
 impl Exchange {
@@ -40,6 +47,7 @@ impl Exchange {
         let mut paths: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
         paths.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
         paths.sort();
+        let unasked = UNASKED.iter().find(|(name, _)| directory.ends_with(name) || name.is_empty()).unwrap().1;
         let read = |path: PathBuf| {
             let file: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
             let response = &file["response"];
@@ -47,7 +55,7 @@ impl Exchange {
                 Some(binary) => STANDARD.decode(binary).unwrap(),
                 None => response["body"].as_str().unwrap_or_default().as_bytes().to_vec(),
             };
-            Self { name: path.file_stem().unwrap().to_string_lossy().into_owned(), file, answer }
+            Self { name: path.file_stem().unwrap().to_string_lossy().into_owned(), file, answer, unasked }
         };
         paths.into_iter().map(read).collect()
     }
@@ -64,25 +72,30 @@ impl Exchange {
 
     /// The event of this exchange when its answer arrives in these pieces. The clock stands still at `recorded_at`.
     pub(crate) fn event<'a>(&self, pieces: impl IntoIterator<Item = &'a [u8]>) -> Event {
+        self.known(self.event_if_any(pieces))
+    }
+
+    /// The same; `None` where nothing is billed.
+    pub(crate) fn event_if_any<'a>(&self, pieces: impl IntoIterator<Item = &'a [u8]>) -> Option<Event> {
         self.run((None, self.question()), (None, pieces), Ending::Complete)
     }
 
     /// The event when this much of the answer arrives before the call ends.
     #[allow(dead_code, reason = "not every test breaks calls off")]
     pub(crate) fn event_of_ended(&self, arrived: &[u8], ending: Ending) -> Event {
-        self.run((None, self.question()), (None, [arrived]), ending)
+        self.known(self.run((None, self.question()), (None, [arrived]), ending))
     }
 
     /// The same when the answer has this coding.
     #[allow(dead_code, reason = "not every test compresses answers")]
     pub(crate) fn encoded_event<'a>(&self, coding: &str, pieces: impl IntoIterator<Item = &'a [u8]>) -> Event {
-        self.run((None, self.question()), (Some(coding), pieces), Ending::Complete)
+        self.known(self.run((None, self.question()), (Some(coding), pieces), Ending::Complete))
     }
 
     /// The same when the request has this coding, and is encoded so.
     #[allow(dead_code, reason = "not every test compresses requests")]
     pub(crate) fn event_of_encoded_request(&self, coding: &str, encode: impl Fn(&[u8]) -> Vec<u8>) -> Event {
-        self.run((Some(coding), &encode(self.question())), (None, [self.answer()]), Ending::Complete)
+        self.known(self.run((Some(coding), &encode(self.question())), (None, [self.answer()]), Ending::Complete))
     }
 
     /// The request's body.
@@ -99,7 +112,7 @@ impl Exchange {
     /// The event of this exchange when this is asked instead.
     #[allow(dead_code, reason = "not every test asks something else")]
     pub(crate) fn event_of_request(&self, body: &[u8]) -> Event {
-        self.run((None, body), (None, [self.answer()]), Ending::Complete)
+        self.known(self.run((None, body), (None, [self.answer()]), Ending::Complete))
     }
 
     /// Whether the meter takes this exchange for a call.
@@ -110,15 +123,27 @@ impl Exchange {
         Config::default().route(&head).is_some()
     }
 
+    /// Whether the exchange creates what it is answered, and does not come back for it.
+    #[allow(dead_code, reason = "most tests know")]
+    pub(crate) fn creates(&self) -> bool {
+        let (host, path) = self.target();
+        let head = RequestHead { method: self.method(), path, host, ..RequestHead::default() };
+        Route::detect(&head).is_some_and(|route| route.role == Role::Creates)
+    }
+
     fn method(&self) -> &str {
         self.file["request"]["method"].as_str().unwrap_or("POST")
     }
 
     /// Host and path.
     fn target(&self) -> (&str, &str) {
-        let url = self.file["request"]["url"].as_str().unwrap_or(UNASKED);
+        let url = self.file["request"]["url"].as_str().filter(|url| !url.is_empty()).unwrap_or(self.unasked);
         let (_, url) = url.split_once("://").unwrap();
         url.split_at(url.find('/').unwrap())
+    }
+
+    fn known(&self, event: Option<Event>) -> Event {
+        event.unwrap_or_else(|| panic!("{}: no event", self.name))
     }
 
     /// Bodies come with their coding, where they have one.
@@ -127,7 +152,7 @@ impl Exchange {
         (request_coding, body): (Option<&str>, &[u8]),
         (response_coding, pieces): (Option<&str>, P),
         ending: Ending,
-    ) -> Event {
+    ) -> Option<Event> {
         let request = &self.file["request"];
         let (host, path) = self.target();
         let mut headers = headers(&request["headers"]);
@@ -141,7 +166,7 @@ impl Exchange {
             headers: Headers::new(&headers),
             ..RequestHead::default()
         };
-        let mut call = meter.open(&head, self.name.clone(), now).unwrap_or_else(|| panic!("{}: no call", self.name));
+        let mut call = meter.open(&head, self.name.clone(), now)?;
         meter.admit(&mut call, Body::Whole(body));
         let mut headers = response_headers(&self.file);
         headers.extend(response_coding.map(|coding| ("content-encoding", coding)));
@@ -149,7 +174,15 @@ impl Exchange {
         for piece in pieces {
             meter.read(&mut call, piece, now);
         }
-        meter.end(call, ending, now)
+        // As a gateway does that remembers nothing yet.
+        match call.standing() {
+            Standing::Own => {}
+            Standing::Told(claim) if claim.is_anyones => {
+                call.charge(claim.charge(&mut Bucket::default(), &claim.keys.own, None, now).unwrap()?);
+            }
+            Standing::Told(_) | Standing::Batch(..) | Standing::Nothing => return None,
+        }
+        Some(meter.end(call, ending, now))
     }
 }
 

@@ -39,7 +39,7 @@ impl Totals {
 
 /// How the counts of somebody who speaks OpenAI's formats relate.
 #[derive(Clone, Copy)]
-pub(crate) enum Rule {
+enum Rule {
     /// As OpenAI's: the parts are included.
     Included,
     /// Reasoning is output beside `completion_tokens`.
@@ -51,7 +51,7 @@ pub(crate) enum Rule {
 }
 
 /// Who speaks OpenAI's formats without being OpenAI, and OpenAI's own older ones.
-pub(crate) const IMITATORS: [(&str, Rule); 25] = [
+const IMITATORS: [(&str, Rule); 25] = [
     ("avian-chat", Rule::Included),
     ("azure-chat", Rule::Included),
     ("azure-responses", Rule::Included),
@@ -81,50 +81,91 @@ pub(crate) const IMITATORS: [(&str, Rule); 25] = [
 
 /// The totals of an answer by its provider's rule; `None` where it stated nothing.
 pub(crate) fn totals(folder: &str, file: &Value, answer: &[u8]) -> Option<Totals> {
-    match IMITATORS.iter().find(|(name, _)| *name == folder) {
-        Some((_, rule)) => imitated(*rule, file),
-        None => buckets(folder, file, answer).as_ref().map(Totals::of),
-    }
+    buckets(folder, file, answer).as_ref().map(Totals::of)
 }
 
-fn imitated(rule: Rule, file: &Value) -> Option<Totals> {
-    let usage = &file["wire_usage"].as_array()?.last()?["usage"];
-    let count = |names: &[&str]| names.iter().find_map(|name| usage.pointer(name)?.as_u64());
-    let input = count(&["/prompt_tokens", "/input_tokens"])?;
-    let output = count(&["/completion_tokens", "/output_tokens"]).unwrap_or(0);
-    let audio = count(&["/prompt_tokens_details/audio_tokens"]).unwrap_or(0);
-    let thought = count(&["/completion_tokens_details/reasoning_tokens"]).unwrap_or(0);
-    let cached = count(&[
-        "/prompt_tokens_details/cached_tokens",
-        "/input_tokens_details/cached_tokens",
-        "/num_cached_tokens",
-        "/prompt_cache_hit_tokens",
-    ]);
-    let written =
-        count(&["/prompt_tokens_details/cache_write_tokens", "/input_tokens_details/cache_write_tokens"]).unwrap_or(0);
-    let (input, output) = match rule {
-        Rule::Included => (input, output),
-        Rule::ReasoningOnTop => (input, output + thought),
-        Rule::AudioOnTop => (input + audio, output),
-        Rule::RestIsOutput => (input, count(&["/total_tokens"])? - input),
-    };
-    Some(Totals { input, output, cache_read: cached.unwrap_or(0).min(input), cache_write: written })
-}
-
-/// The buckets of an answer of a provider with a format of its own; `None` where it stated nothing.
-pub(crate) fn buckets(dialect: &str, file: &Value, answer: &[u8]) -> Option<Usage> {
+/// The buckets of an answer by its provider's rule; `None` where it stated nothing.
+pub(crate) fn buckets(folder: &str, file: &Value, answer: &[u8]) -> Option<Usage> {
     let stated: Vec<&Value> = file["wire_usage"].as_array().into_iter().flatten().map(|seen| &seen["usage"]).collect();
-    match dialect {
+    let searched = |usage: Usage| Usage { web_searches: searches(answer), ..usage };
+    match folder {
         "anthropic" | "vertex-anthropic" => anthropic(&stated),
+        "batch" => batch(file["request"]["url"].as_str().unwrap(), &stated),
         "bedrock-converse" => Some(bedrock(stated.last()?, "InputTokens", ["inputTokens", "outputTokens"])),
         "bedrock-invoke" => anthropic(&messages(&stated)).or_else(|| invoked(file)),
         "openai-chat" => openai(stated.last()?, "prompt", "completion"),
+        // Billed by the second, and by the picture.
+        "openai-audio" | "openai-images" => None,
         "gemini" | "vertex-gemini" => Some(gemini(stated.last()?)),
         "gemini-interactions" => interaction(answer),
         "cohere-v2" => Some(cohere(stated.last()?)),
         "ollama" => Some(ollama(stated.last()?)),
-        _ => openai(stated.last()?, "input", "output").map(|usage| Usage { web_searches: searches(answer), ..usage }),
+        folder => match IMITATORS.iter().find(|(name, _)| *name == folder) {
+            Some((name, rule)) if name.ends_with("responses") => imitated(*rule, stated.last()?).map(searched),
+            Some((_, rule)) => imitated(*rule, stated.last()?),
+            None => openai(stated.last()?, "input", "output").map(searched),
+        },
     }
+}
+
+/// Counts by a rule, wherever the spelling puts them.
+fn imitated(rule: Rule, usage: &Value) -> Option<Usage> {
+    let count = |names: &[&str]| names.iter().find_map(|name| usage.pointer(name)?.as_u64());
+    let input = count(&["/prompt_tokens", "/input_tokens"])?;
+    let output = count(&["/completion_tokens", "/output_tokens"]).unwrap_or(0);
+    let of_input = |name: &str| {
+        count(&[&format!("/prompt_tokens_details/{name}"), &format!("/input_tokens_details/{name}")]).unwrap_or(0)
+    };
+    let of_output = |name: &str| {
+        count(&[&format!("/completion_tokens_details/{name}"), &format!("/output_tokens_details/{name}")]).unwrap_or(0)
+    };
+    let (heard, thought) = (of_input("audio_tokens"), of_output("reasoning_tokens"));
+    let (input, output, thought) = match rule {
+        Rule::Included => (input, output, thought),
+        Rule::ReasoningOnTop => (input, output + thought, thought),
+        Rule::AudioOnTop => (input + heard, output, thought),
+        Rule::RestIsOutput => {
+            let all = count(&["/total_tokens"])? - input;
+            (input, all, thought + all - output)
+        }
+    };
+    let cached = of_input("cached_tokens")
+        .max(count(&["/num_cached_tokens", "/prompt_cache_hit_tokens"]).unwrap_or(0))
+        .min(input);
+    let written = of_input("cache_write_tokens").max(count(&["/cache_creation_input_tokens"]).unwrap_or(0));
+    let mut buckets = Usage::default();
+    for (bucket, tokens) in [
+        (Bucket::CacheRead, cached),
+        (Bucket::CacheWrite5m, written),
+        (Bucket::InputAudio, heard),
+        (Bucket::InputUncached, input - cached - written - heard),
+        (Bucket::Reasoning, thought.min(output)),
+        (Bucket::OutputAudio, of_output("audio_tokens")),
+        (Bucket::OutputImage, of_output("image_tokens")),
+        (Bucket::Output, output - thought.min(output) - of_output("audio_tokens") - of_output("image_tokens")),
+    ] {
+        buckets.set(bucket, tokens);
+    }
+    let searches = ["/server_tool_use/web_search_requests", "/server_tool_use_details/web_search_requests"];
+    buckets.web_searches = count(&searches).or(count(&["/num_search_queries"])).unwrap_or(0);
+    Some(buckets)
+}
+
+/// Results of a batch, by the rule of whoever runs it; Google tells its own twice.
+fn batch(url: &str, stated: &[&Value]) -> Option<Usage> {
+    let is_google = url.contains("googleapis");
+    let results = if is_google { stated.get(..stated.len() / 2)? } else { stated };
+    let mut sum = Usage::default();
+    for usage in results {
+        let usage = match url {
+            url if url.contains("api.anthropic") => anthropic(&[*usage])?,
+            url if url.contains("api.x.ai") => imitated(Rule::ReasoningOnTop, usage)?,
+            _ if is_google => gemini(usage),
+            _ => imitated(Rule::Included, usage)?,
+        };
+        sum.add(&usage);
+    }
+    (!results.is_empty()).then_some(sum)
 }
 
 /// Google's four counts add up to its total; a breakdown names the modalities that have buckets of their own.
