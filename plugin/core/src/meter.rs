@@ -112,7 +112,8 @@ impl Meter {
         call.asked = Asked::of(&request);
         call.take_model();
         request.model = call.asked.model.clone().map(Cow::Owned);
-        if request.is_unknown() {
+        // The texts of a form with a picture or a recording are not read.
+        if request.is_unknown() && !call.route.dialect.delivers_media() {
             call.unmetered = Some(Unmetered::RequestUnknown);
             if self.config.failure_mode == FailureMode::Closed {
                 let message = "the request body holds nothing that is known to be read";

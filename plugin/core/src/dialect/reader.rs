@@ -7,7 +7,6 @@ use crate::frame::json::{Fields, Node, Take, Visit};
 use crate::frame::{Documents, Wellformedness};
 use crate::head::ResponseHead;
 use crate::money::Usd;
-use std::fmt::Debug;
 
 /// Reads a response in pieces of any size.
 pub trait ResponseReader {
@@ -35,7 +34,7 @@ pub trait ResponseReader {
 
 /// The response side of one dialect: collects what the shape reports.
 pub(super) trait Wire: Default + Visit<Self::Field> + 'static {
-    type Field: Copy + Debug + Sync + 'static;
+    type Field: Copy + Sync + 'static;
     const SHAPE: &'static Node<Self::Field>;
 
     fn head(&mut self, _head: &ResponseHead<'_>) {}

@@ -8,7 +8,7 @@
 //! Must not know: SSE, providers, what a field means.
 
 use std::any::Any;
-use std::fmt::Debug;
+use std::fmt::{self, Debug, Formatter};
 use std::marker::PhantomData;
 
 /// The longest string or number reported whole; a longer one is reported as [`Value::TooLong`].
@@ -45,7 +45,7 @@ pub struct Node<F: 'static> {
 }
 
 /// A [`Node`] of any shape: what a scanner walks along, one program for all of them.
-pub trait Shape: Any + Debug + Sync {
+pub trait Shape: Any + Sync {
     /// What to report there.
     fn take(&self) -> Take;
     /// Nothing below it matters.
@@ -57,7 +57,14 @@ pub trait Shape: Any + Debug + Sync {
 /// A place in a document, as a scanner reports it.
 pub type Spot = &'static dyn Shape;
 
-impl<F: Debug + Sync + 'static> Shape for Node<F> {
+/// Names of fields are nothing that the module must carry.
+impl Debug for dyn Shape {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Shape").field("take", &self.take()).finish_non_exhaustive()
+    }
+}
+
+impl<F: Sync + 'static> Shape for Node<F> {
     fn take(&self) -> Take {
         self.take
     }
