@@ -153,6 +153,7 @@ impl Root {
 
     /// Whether a call that is over has an event. One that came back for something has, where it was told something
     /// that was not charged yet; now it is.
+    #[inline(never)]
     pub(crate) fn has_event(&mut self, call: &mut Call, now: Timestamp) -> bool {
         match call.standing() {
             Standing::Own => true,
@@ -176,6 +177,7 @@ impl Root {
     }
 
     /// Charges what was told and gives what of it was not charged before; `None` where the store failed.
+    #[inline(never)]
     fn charge_told(&mut self, claim: &Claim, now: Timestamp) -> Option<Option<Left>> {
         let creator = match &claim.creator {
             Some(keys) => match self.record_of(keys, false, now)? {
@@ -213,6 +215,7 @@ impl Root {
     }
 
     /// Keeps the record of something that may be told again, and whose it is.
+    #[inline(never)]
     pub(crate) fn remember(&mut self, keys: &Keys, created: &Created, now: Timestamp) {
         self.put_if_absent(&keys.own, created, now);
         self.put_if_absent(&keys.owner, &keys.principal, now);

@@ -73,8 +73,11 @@ fn one_background_response_and_twenty_polls_are_one_charge_of_the_creator() {
         assert_eq!(created["unmetered_reason"], "usage_pending", "{profile:?} {created:#}");
         assert_eq!(created["input_tokens"], Value::Null);
         let poll = |turn: usize| {
-            let (who, path) =
-                if turn % 2 == 0 { (ALICE_LATER, "/v1/responses/resp_1") } else { (BOB, "/v1/responses/resp_1?x=1") };
+            let (who, path) = if turn.is_multiple_of(2) {
+                (ALICE_LATER, "/v1/responses/resp_1")
+            } else {
+                (BOB, "/v1/responses/resp_1?x=1")
+            };
             let answer = match turn {
                 0..5 => response("resp_1", "in_progress", true, None),
                 _ => response("resp_1", "completed", true, Some((1_000, 100))),

@@ -314,9 +314,10 @@ mod tests {
             grows in prop::collection::vec((0_u64..100, 0_u64..100), 1..20),
         ) {
             let (mut created, mut charged) = (Created::default(), Usage::default());
-            let (mut input, mut output) = (0, 0);
+            let (mut input, mut output) = (0_u64, 0_u64);
             for (more_input, more_output) in grows {
-                (input, output) = (input + more_input, output + more_output);
+                input = input.saturating_add(more_input);
+                output = output.saturating_add(more_output);
                 created.charge(&[part(Some("m"), input, output)]).iter().for_each(|left| charged.add(&left.usage));
             }
             prop_assert_eq!((charged.input_total(), charged.output_total()), (input, output));
