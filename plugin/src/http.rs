@@ -281,6 +281,7 @@ impl Http {
         }
         let Some(call) = &mut self.call else { return Action::Continue };
         self.is_admitted = true;
+        root.agree_on_secret();
         match brake::admit(root, call, body, now()) {
             Verdict::Forward => {
                 if let Some(changed) = body.whole().and_then(|body| root.meter.change(call, body)) {
@@ -341,12 +342,13 @@ impl Http {
         let mut event = root.meter.end(call, ending, now);
         brake::settle(root, &claims, &mut event, now);
         if let Some(keys) = told_later {
-            root.remember(&keys, &created_by(&event, opened), now);
+            root.remember_created(&keys, &created_by(&event, opened), now);
         }
         let is_shared = root.store.is_shared();
         if is_shared && let Some((task, charge)) = event.task_charge() {
             event.task = root.charge_task(&task, &charge, now).as_ref().map(Into::into);
         }
+        root.compare(&mut event, now);
         if let Some(taught) = event.taught.as_ref().filter(|taught| is_shared && root.meter.is_to_share(taught)) {
             root.share_lesson(taught, now);
         }

@@ -15,9 +15,11 @@ use tollgate_core::calibration::{Lessons, Observation};
 use tollgate_core::config::Config;
 use tollgate_core::event::Event;
 use tollgate_core::head;
-use tollgate_core::ledger::{Charge, Created, Keep, Key, Record, TaskAccount};
+use tollgate_core::ledger::{Bytes, Charge, Created, Keep, Key, Record, TaskAccount};
 use tollgate_core::meter::{Call, Meter};
 use tollgate_core::names::metric;
+use tollgate_core::prefix::{Conversation, Seen, Sighting, Templates};
+use tollgate_core::response_cache;
 use tollgate_core::retrieval::{Claim, Keys, Left, Standing};
 use tollgate_core::series::Admitted;
 use tollgate_core::time::Timestamp;
@@ -30,6 +32,8 @@ pub(crate) struct Root {
     /// The configuration had mistakes: refuse LLM calls.
     pub(crate) is_misconfigured: bool,
     pub(crate) store: Store,
+    /// The workers have one secret for fingerprints.
+    has_agreed: bool,
     pub(crate) exporter: Option<Exporter>,
     host: Option<Host>,
 }
@@ -42,6 +46,7 @@ impl Default for Root {
             vm: VmId::random(),
             is_misconfigured: false,
             store: Store::default(),
+            has_agreed: false,
             exporter: None,
             host: None,
         }
@@ -61,6 +66,7 @@ impl Root {
                 self.meter = Meter::new(config, output::secret());
                 self.is_misconfigured = false;
                 self.store = Store::default();
+                self.has_agreed = false;
                 self.host = None;
                 return;
             }
@@ -126,6 +132,76 @@ impl Root {
         }
     }
 
+    /// Holds a call that is over against what was sent before it.
+    pub(crate) fn compare(&mut self, event: &mut Event, now: Timestamp) {
+        let Some(call) = event.sighting.take() else { return };
+        if self.is_repeated(&call, now) {
+            event.repeats();
+        }
+        let mut seen = None;
+        self.remember(&call.conversation, (Conversation::expires(now), Keep::Evictable), now, &mut |known| {
+            let mut conversation = Conversation::of_bytes(&known.unwrap_or_default());
+            seen = Some(conversation.observe(&call, now));
+            Some(conversation.to_bytes())
+        });
+        let Some(Seen { miss, is_new, is_cold }) = seen else { return };
+        let (mut of_template, mut drift) = (None, None);
+        if is_new {
+            self.remember(&call.templates, (Templates::expires(now), Keep::Evictable), now, &mut |known| {
+                let mut templates = Templates::of_bytes(&known.unwrap_or_default());
+                (of_template, drift) = templates.observe(&call, now);
+                Some(templates.to_bytes())
+            });
+        }
+        event.compare(if is_cold { of_template.or(miss) } else { miss }, drift);
+    }
+
+    /// Whether the same prompt was answered before the call was sent; if not, it is now.
+    fn is_repeated(&mut self, call: &Sighting, now: Timestamp) -> bool {
+        let Some(key) = &call.answered else { return false };
+        let mut is_repeated = false;
+        self.remember(key, (response_cache::expires(now), Keep::Evictable), now, &mut |known| {
+            is_repeated = known.as_ref().is_some_and(|known| response_cache::could_serve(known, call.opened));
+            known.is_none().then(|| response_cache::answered(now))
+        });
+        is_repeated
+    }
+
+    /// Agrees with the other workers, at the first call, on the secret that fingerprints are made with.
+    pub(crate) fn agree_on_secret(&mut self) {
+        if self.has_agreed || !self.store.is_shared() {
+            return;
+        }
+        self.has_agreed = true;
+        let mut agreed = None;
+        // As long as the gateway runs: workers with another secret could not compare what they saw.
+        let forever = Timestamp::from_millis(u64::MAX);
+        self.remember(&Key::of_secret(), (forever, Keep::Live), now(), &mut |known| {
+            let drawn = known.is_none().then(|| Bytes(output::secret().map(u64::to_le_bytes).concat()));
+            let secret = drawn.as_ref().or(known.as_ref()).and_then(|secret| secret.0.split_first_chunk());
+            agreed = secret.and_then(|(first, rest)| Some((*first, *rest.first_chunk()?)));
+            drawn
+        });
+        if let Some((first, second)) = agreed {
+            self.meter.share_secret([first, second].map(u64::from_le_bytes));
+        }
+    }
+
+    /// Changes what all workers remember under a key, and until when; `None` changes nothing. One function for all that is
+    /// kept as bytes, since each copy would cost the module ten kilobytes.
+    fn remember(
+        &mut self,
+        key: &Key<Bytes>,
+        (expires, keep): (Timestamp, Keep),
+        now: Timestamp,
+        change: &mut dyn FnMut(Option<Bytes>) -> Option<Bytes>,
+    ) {
+        let changed = self.store.update(key, now, |bucket| {
+            change(bucket.get(key)?).map_or(Ok(()), |changed| bucket.put(key, &changed, expires, keep))
+        });
+        self.metrics.note_store(changed);
+    }
+
     /// Queues the event of a call that is over for the collector, where there is one.
     pub(crate) fn export(&mut self, event: &Event) {
         if let Some(exporter) = &mut self.exporter {
@@ -159,7 +235,7 @@ impl Root {
             Standing::Own => true,
             Standing::Nothing => false,
             Standing::Batch(keys, creator) => {
-                self.remember(&keys, &Created::by(*creator, &[]), now);
+                self.remember_created(&keys, &Created::by(*creator, &[]), now);
                 false
             }
             Standing::Told(claim) => match self.charge_told(&claim, now) {
@@ -216,7 +292,7 @@ impl Root {
 
     /// Keeps the record of something that may be told again, and whose it is.
     #[inline(never)]
-    pub(crate) fn remember(&mut self, keys: &Keys, created: &Created, now: Timestamp) {
+    pub(crate) fn remember_created(&mut self, keys: &Keys, created: &Created, now: Timestamp) {
         self.put_if_absent(&keys.own, created, now);
         self.put_if_absent(&keys.owner, &keys.principal, now);
     }

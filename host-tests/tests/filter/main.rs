@@ -8,6 +8,7 @@ mod bodies;
 mod breakers;
 mod budgets;
 mod bypass;
+mod cache_misses;
 mod changes;
 mod compatibility;
 mod compressed;

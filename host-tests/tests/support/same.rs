@@ -5,12 +5,16 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 /// What differs from call to call: the id, and what a gateway has learned from the calls before.
-const DIFFERS: [&str; 3] = ["id", "learned_factor", "predicted_input_tokens"];
+const DIFFERS: [&str; 5] = ["id", "learned_factor", "predicted_input_tokens", "template", "response_cache"];
+/// The same of the cache.
+const CACHE_DIFFERS: [&str; 3] = ["miss_reason", "first_difference", "missed_tokens"];
 
 /// An event without what differs from call to call.
 pub fn without_id(mut event: Value) -> Value {
     let fields = event.as_object_mut().expect("an event");
     DIFFERS.iter().for_each(|field| assert!(fields.remove(*field).is_some(), "{field}"));
+    let cache = fields.get_mut("cache").and_then(Value::as_object_mut).expect("what the cache did");
+    CACHE_DIFFERS.iter().for_each(|field| assert!(cache.remove(*field).is_some(), "{field}"));
     event
 }
 

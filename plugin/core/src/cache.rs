@@ -151,13 +151,19 @@ impl Stretch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prompt::{Kind, Part};
+    use crate::prompt::{Kind, Part, Print};
     use proptest::prelude::*;
 
     fn prompt(parts: &[(Component, u64)]) -> Prompt {
         let parts = parts
             .iter()
-            .map(|&(component, tokens)| Part { component, kind: Kind::Message, name: None, tokens })
+            .map(|&(component, tokens)| Part {
+                component,
+                kind: Kind::Message,
+                name: None,
+                tokens,
+                print: Print::default(),
+            })
             .collect();
         Prompt { parts, priming: 3, exact: true, ..Prompt::default() }
     }

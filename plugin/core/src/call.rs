@@ -64,6 +64,8 @@ pub struct Call {
     pub(crate) is_model_in_path: bool,
     /// It carries a signature of its own bytes.
     pub(crate) is_signed: bool,
+    /// The header that says that a cache in the gateway served the response.
+    pub(crate) served_by: Option<String>,
     pub(crate) may_change_request: bool,
     pub(crate) may_change_answer: bool,
     /// Why its request cannot be changed.
@@ -240,6 +242,7 @@ impl Call {
             gateway_route: None,
             is_model_in_path: false,
             is_signed: false,
+            served_by: None,
             may_change_request: false,
             may_change_answer: false,
             fixed: None,

@@ -13,7 +13,8 @@ use crate::dialect::{Dialect, Request, ToolText};
 use crate::frame::reduce::{Cut, Cuts};
 use crate::media::{MediaTokens, Modality, Rates};
 use crate::meter::Meter;
-use crate::prompt::{Component, Element, Kind, Part, Piece, Prompt};
+use crate::prefix::fingerprint::Fingerprint;
+use crate::prompt::{Component, Element, Kind, Part, Piece, Print, Prompt};
 use crate::tokens::{Budget, Counter};
 
 /// What decides how an element is read and counted, beside its bytes.
@@ -23,6 +24,8 @@ struct Reading {
     tokenizer: Tokenizer,
     tools: ToolText,
     rates: Rates,
+    /// What is to be cached is marked in the request.
+    marks_cache: bool,
 }
 
 impl Meter {
@@ -31,6 +34,8 @@ impl Meter {
         let model = request.model.as_deref().unwrap_or_default();
         let reading = Reading::of(dialect, model);
         let hasher = self.memo.hasher(&reading);
+        // The same text is the same to all models, so that a template keeps its fingerprint.
+        let prints = self.memo.hasher(&());
         let mut budget = Budget::per_request();
         let mut prompt = reading.template(request, &mut self.counter, &mut budget);
         for element in &request.elements {
@@ -39,7 +44,11 @@ impl Meter {
             let counted = match self.memo.get(key) {
                 Some(known) => known.into(),
                 None => {
-                    let counted = reading.count(element, omitted, &mut self.counter, &mut budget);
+                    let mut counted = reading.count(element, omitted, &mut self.counter, &mut budget);
+                    counted.print = match reading.marks_cache && omitted.is_empty() {
+                        true => Fingerprint::of(&prints, element.raw.get()),
+                        false => Fingerprint::plain(&prints, element.raw.get(), &omitted),
+                    };
                     if let Some(remembered) = Remembered::of(&counted).filter(|_| !budget.is_spent()) {
                         self.memo.insert(key, remembered);
                     }
@@ -57,7 +66,8 @@ impl Reading {
     fn of(dialect: Dialect, model: &str) -> Self {
         let tokenizer = Tokenizer::of(model);
         let tools = if tokenizer.is_public { ToolText::Namespace } else { ToolText::Json };
-        Self { dialect, tokenizer, tools, rates: Rates::of(model) }
+        let marks_cache = dialect.marks_cache() || model.contains("claude");
+        Self { dialect, tokenizer, tools, rates: Rates::of(model), marks_cache }
     }
 
     /// A prompt of nothing but what the provider's chat template adds.
@@ -69,6 +79,8 @@ impl Reading {
             parts: Vec::with_capacity(request.elements.len().saturating_add(1)),
             is_whole: !request.has_unseen,
             exact: tokenizer.is_public && !request.has_unseen,
+            marks_cache: self.marks_cache,
+            asks_for_cache: request.asks_for_cache,
             ..Prompt::default()
         };
         if request.elements.is_empty() || !self.dialect.has_chat_template() {
@@ -87,7 +99,13 @@ impl Reading {
             // OpenAI writes tools into the instructions, whose frame is then not needed twice.
             let shared = if tokenizer.is_public && has(Component::System) { tokenizer.message } else { 0 };
             let tokens = added.saturating_add(around).saturating_sub(shared);
-            prompt.parts.push(Part { component: Component::Tools, kind: Kind::Tool, name: None, tokens });
+            prompt.parts.push(Part {
+                component: Component::Tools,
+                kind: Kind::Tool,
+                name: None,
+                tokens,
+                print: Print::default(),
+            });
         }
         prompt
     }
@@ -135,11 +153,20 @@ struct Counted {
     media: MediaTokens,
     is_exact: bool,
     is_whole_text: bool,
+    print: Fingerprint,
 }
 
 impl Default for Counted {
     fn default() -> Self {
-        Self { text: 0, framing: 0, characters: 0, media: MediaTokens::default(), is_exact: true, is_whole_text: true }
+        Self {
+            text: 0,
+            framing: 0,
+            characters: 0,
+            media: MediaTokens::default(),
+            is_exact: true,
+            is_whole_text: true,
+            print: Fingerprint { hash: None, blocks: 1, has_marker: false },
+        }
     }
 }
 
@@ -160,12 +187,16 @@ impl Counted {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Remembered {
     text: u32,
-    framing: u32,
     characters: u32,
-    media: Option<(Modality, u8)>,
     media_tokens: u32,
+    /// The fingerprint's hash; 0 stands for none.
+    hash: u32,
+    framing: u16,
+    media: Option<(Modality, u8)>,
+    blocks: u8,
     is_exact: bool,
     is_whole_text: bool,
+    has_marker: bool,
 }
 
 impl Remembered {
@@ -181,7 +212,10 @@ impl Remembered {
         };
         Some(Self {
             text: u32::try_from(counted.text).ok()?,
-            framing: u32::try_from(counted.framing).ok()?,
+            hash: counted.print.hash.unwrap_or(0),
+            blocks: counted.print.blocks,
+            has_marker: counted.print.has_marker,
+            framing: u16::try_from(counted.framing).ok()?,
             characters: u32::try_from(counted.characters).ok()?,
             media,
             media_tokens: u32::try_from(media_tokens).ok()?,
@@ -204,6 +238,11 @@ impl From<Remembered> for Counted {
             media,
             is_exact: known.is_exact,
             is_whole_text: known.is_whole_text,
+            print: Fingerprint {
+                hash: Some(known.hash).filter(|hash| *hash != 0),
+                blocks: known.blocks,
+                has_marker: known.has_marker,
+            },
         }
     }
 }
@@ -216,7 +255,9 @@ impl Prompt {
         self.exact &= counted.is_exact;
         self.is_whole &= counted.is_whole_text;
         counted.media.iter().for_each(|(modality, count, tokens)| self.media.add(modality, count, tokens));
+        self.asks_for_cache |= counted.print.has_marker;
         let name = element.name.as_deref().map(bounded);
-        self.parts.push(Part { component: element.component, kind: element.kind, name, tokens });
+        let print = Print { hash: counted.print.hash, blocks: counted.print.blocks };
+        self.parts.push(Part { component: element.component, kind: element.kind, name, tokens, print });
     }
 }

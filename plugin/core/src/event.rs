@@ -12,7 +12,10 @@ use crate::change::Changes;
 use crate::ledger::{Charge, Key, TaskAccount};
 use crate::limit::Finding;
 use crate::money::Usd;
+use crate::prefix::{Difference, Drift, Miss, MissReason, Sighting, TemplateUse};
 use crate::price::Source;
+use crate::prompt::Prompt;
+use crate::response_cache::ResponseCacheEffect;
 use crate::time::Timestamp;
 use crate::usage::Usage;
 use serde::Serialize;
@@ -186,6 +189,13 @@ pub struct CacheEffect {
     /// reading saved.
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub savings_usd: Option<Usd>,
+    /// Why it did not serve what it could have; `null` where it did, where the provider has no such cache, and where it
+    /// does not say.
+    pub miss_reason: Option<MissReason>,
+    /// The first element that differs from what was sent before, where that is why.
+    pub first_difference: Option<Difference>,
+    /// Input tokens that an earlier call had cached and that were not read.
+    pub missed_tokens: Option<u64>,
 }
 
 /// When things happened, in milliseconds since the request arrived.
@@ -391,6 +401,17 @@ pub struct Event {
     pub token_efficiency_ratio: Option<Proportion>,
     /// What the provider's prompt cache did.
     pub cache: CacheEffect,
+    /// The instructions and tool definitions that the prompt begins with; `null` of a prompt without, and while a call
+    /// runs.
+    pub template: Option<TemplateUse>,
+    /// What a response cache did, or could have done; `null` where neither.
+    pub response_cache: Option<ResponseCacheEffect>,
+    /// Cached input has a price of its own.
+    #[serde(skip)]
+    pub discounts_cache: bool,
+    /// What is to be held against what was sent before.
+    #[serde(skip)]
+    pub sighting: Option<Box<Sighting>>,
     /// Who the call belongs to.
     #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, String>"))]
     pub attribution: Attribution,
@@ -441,6 +462,33 @@ impl<'a> From<&'a Event> for Progress<'a> {
 }
 
 impl Event {
+    /// Keeps of the prompt what later calls are held against, and says of the call what it tells by itself.
+    pub(crate) fn sight(&mut self, prompt: Prompt) {
+        self.sighting = Sighting::of(prompt, self);
+        if let Some(sighting) = &self.sighting {
+            self.template = sighting.template();
+            self.cache.miss_reason = sighting.alone().flatten();
+        }
+    }
+
+    /// Takes over what earlier calls say of the call.
+    pub fn compare(&mut self, miss: Option<Miss>, drift: Option<Drift>) {
+        if let Some(Miss { reason, difference, missed_tokens }) = miss {
+            self.cache.miss_reason = Some(reason);
+            self.cache.first_difference = difference;
+            self.cache.missed_tokens = missed_tokens;
+        }
+        if let Some(template) = &mut self.template {
+            template.drift = drift;
+        }
+    }
+
+    /// The same prompt was answered shortly before.
+    pub fn repeats(&mut self) {
+        let avoidable_usd = self.cost_usd;
+        self.response_cache = Some(ResponseCacheEffect { served_by: None, avoided_usd: None, avoidable_usd });
+    }
+
     /// The account that a call over is charged to, and what it is charged; `None` for a call without a task, and for
     /// one that was never forwarded.
     ///

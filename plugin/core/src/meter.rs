@@ -19,13 +19,15 @@ use crate::change;
 use crate::config::Config;
 use crate::config::raw::FailureMode;
 use crate::counting::Remembered;
-use crate::event::{Event, Outcome, Progress};
+use crate::event::{Event, Outcome, Progress, UsageSource};
+use crate::few_shot;
 use crate::frame::inflate::{Codings, Inflate};
 use crate::frame::raw::Raw;
 use crate::head::{RequestHead, ResponseHead};
 use crate::limit::Outputs;
 use crate::metrics::{Measurement, Measurer};
 use crate::refusal;
+use crate::response_cache;
 use crate::series::Admitted;
 use crate::settlement::Settlement;
 use crate::time::Timestamp;
@@ -50,11 +52,13 @@ pub struct Meter {
 impl Meter {
     /// A meter for a configuration. Costs next to nothing; tables are part of the program.
     ///
-    /// `secret` keys the memo of counts: 128 bits that nobody outside can guess, drawn anew for every VM.
+    /// `secret` keys the memo of counts and the fingerprints of prompts: 128 bits that nobody outside can guess, drawn
+    /// anew for every VM. A secret of the configuration takes its place.
     #[must_use]
     pub fn new(config: Config, secret: [u64; 2]) -> Self {
         let measurer = Measurer::new(&config);
         let counter = Counter::new();
+        let secret = config.sources.fingerprint_key().unwrap_or(secret);
         let (memo, learned, outputs) = (Memo::new(secret), Learned::default(), Outputs::default());
         Self { config, counter, memo, learned, outputs, measurer }
     }
@@ -122,6 +126,7 @@ impl Meter {
         }
         let metadata = request.metadata.map(Raw::get);
         self.config.sources.add_body(&mut call.attribution, request.end_user.as_deref(), metadata);
+        few_shot::mark(call.route.dialect, &mut request.elements, &self.config.few_shot_markers);
         call.prompt = self.count(call.route.dialect, &request, body.cuts());
         call.fixed = Self::fixed(call, body);
         self.limit(call, &request)
@@ -134,6 +139,7 @@ impl Meter {
         if call.is_upgraded() {
             return;
         }
+        call.served_by = response_cache::served_by(&self.config.response_cache_headers, &head.headers);
         let codings = Codings::of(head.headers.all("content-encoding"));
         // Only streams have the chunk, and only plain ones can lose it; anything else must pass as it comes.
         let is_stream = head.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
@@ -172,10 +178,12 @@ impl Meter {
     pub fn end(&mut self, mut call: Call, ending: Ending, now: Timestamp) -> Event {
         call.end_response();
         let settlement = Settlement::of(&call, Some(ending), &mut self.counter);
-        let event = settlement.event(&call, &self.config.prices, now);
+        let mut event = settlement.event(&call, &self.config.prices, now);
+        event.sight(call.prompt);
         event.taught.iter().for_each(|observation| self.learned.observe(observation));
         if let (Some(model), Some(tokens), Outcome::Complete) =
             (&event.request_model, event.output_tokens, event.outcome)
+            && event.usage_source != UsageSource::None
         {
             self.outputs.learn(model, tokens);
         }
@@ -185,6 +193,14 @@ impl Meter {
     /// Takes over what all workers together learned of a model's counts.
     pub fn learn(&mut self, subject: Subject, lessons: Lessons) {
         self.learned.replace(subject, lessons);
+    }
+
+    /// Fingerprints are made with the secret that all workers agreed on, so that they compare, unless the configuration
+    /// has one. What was counted is forgotten, so this is for the beginning.
+    pub fn share_secret(&mut self, secret: [u64; 2]) {
+        if self.config.sources.fingerprint_key().is_none() {
+            self.memo = Memo::new(secret);
+        }
     }
 
     /// Whether the other workers should hear what a call taught that is over.

@@ -180,6 +180,7 @@ impl Measurer {
             }
             _ => {}
         }
+        count_caches(event, &mut add);
         if let Some(reason) = &event.unmetered_reason {
             add(metric::UNMETERED, &[(label::REASON, reason)], Kind::Counter, Amount::Whole(1));
         }
@@ -284,12 +285,15 @@ fn series_of_a_call(limits: &[Limit]) -> u64 {
     const DIRECTIONS: usize = 2;
     /// With some to spare, for reasons to come.
     const REASONS: usize = 16;
-    /// Cost, savings, losses, unpriced; the two histograms.
-    const SINGLE: usize = 6;
+    /// Cost, savings, losses, unpriced; unused tools, hits and repeats with what they cost; the two histograms.
+    const SINGLE: usize = 12;
+    const MISSES: usize = 8;
+    /// Instructions and tools.
+    const DRIFTS: usize = 2;
     // Refused or observed, and each threshold.
     let of_limit = |limit: &Limit| limit.thresholds.len().saturating_add(2);
     let components = Component::ALL.len().saturating_mul(2);
-    let parts = [OUTCOMES, DIRECTIONS, Bucket::ALL.len(), components, REASONS, SINGLE];
+    let parts = [OUTCOMES, DIRECTIONS, Bucket::ALL.len(), components, REASONS, SINGLE, MISSES, DRIFTS];
     let series = parts.into_iter().chain(limits.iter().map(of_limit)).fold(0, usize::saturating_add);
     u64::try_from(series).unwrap_or(u64::MAX)
 }
@@ -362,6 +366,30 @@ fn spelled<'n>(
         names.push(Name { hash, metric: Metric::new(named(metric, &all)), carried: 0 });
     }
     names.get_mut(at)
+}
+
+/// What caches and templates did, and what tools cost that were not called.
+fn count_caches(event: &Event, add: &mut impl FnMut(&'static str, &[(&'static str, &str)], Kind, Amount)) {
+    let mut count = |metric, labels: &[(&'static str, &str)], amount| add(metric, labels, Kind::Counter, amount);
+    if let Some(reason) = event.cache.miss_reason {
+        count(metric::CACHE_MISSES, &[(label::REASON, reason.name())], Amount::Whole(1));
+    }
+    if let Some(drift) = event.template.as_ref().and_then(|template| template.drift.as_ref()) {
+        count(metric::TEMPLATE_DRIFTS, &[(label::COMPONENT, drift.component)], Amount::Whole(1));
+    }
+    if let Some(tools) = event.tools.as_ref().filter(|tools| tools.unused_tokens > 0) {
+        count(metric::UNUSED_TOOL_TOKENS, &[], Amount::Whole(tools.unused_tokens));
+        let cost = tools.unused_cost_usd;
+        cost.into_iter().for_each(|cost| count(metric::UNUSED_TOOL_COST, &[], Amount::Money(cost)));
+    }
+    if let Some(cache) = &event.response_cache {
+        let (calls, money, cost) = match cache.served_by {
+            Some(_) => (metric::RESPONSE_CACHE_HITS, metric::RESPONSE_CACHE_AVOIDED, cache.avoided_usd),
+            None => (metric::REPEATED, metric::REPEATED_COST, cache.avoidable_usd),
+        };
+        count(calls, &[], Amount::Whole(1));
+        cost.into_iter().for_each(|cost| count(money, &[], Amount::Money(cost)));
+    }
 }
 
 fn totals(event: &Event) -> [(&'static str, Option<u64>); 2] {

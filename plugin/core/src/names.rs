@@ -33,6 +33,22 @@ pub mod metric {
     pub const CACHE_SAVINGS: &str = "tollgate_cache_savings_nanousd_total";
     /// What cache writes cost beyond what reads saved, in nanodollars.
     pub const CACHE_LOSSES: &str = "tollgate_cache_losses_nanousd_total";
+    /// Calls that a prompt cache did not serve as it could have, by reason.
+    pub const CACHE_MISSES: &str = "tollgate_cache_misses_total";
+    /// Templates that an application had not used before, by the component that grew.
+    pub const TEMPLATE_DRIFTS: &str = "tollgate_template_drifts_total";
+    /// Input tokens of tools that an answer did not call.
+    pub const UNUSED_TOOL_TOKENS: &str = "tollgate_unused_tool_tokens_total";
+    /// Their cost in nanodollars.
+    pub const UNUSED_TOOL_COST: &str = "tollgate_unused_tool_cost_nanousd_total";
+    /// Calls that a response cache served.
+    pub const RESPONSE_CACHE_HITS: &str = "tollgate_response_cache_hits_total";
+    /// What they would have cost, in nanodollars.
+    pub const RESPONSE_CACHE_AVOIDED: &str = "tollgate_response_cache_avoided_nanousd_total";
+    /// Calls with a prompt that was answered shortly before.
+    pub const REPEATED: &str = "tollgate_repeated_requests_total";
+    /// Their cost in nanodollars.
+    pub const REPEATED_COST: &str = "tollgate_repeated_requests_nanousd_total";
     /// Calls whose usage is unknown, by reason.
     pub const UNMETERED: &str = "tollgate_unmetered_total";
     /// Calls without a price.
@@ -65,7 +81,7 @@ pub mod metric {
     pub const TTFT: &str = "tollgate_ttft_ms";
 
     /// Every metric, in the order in which the README lists them.
-    pub const ALL: [&str; 23] = [
+    pub const ALL: [&str; 31] = [
         REQUESTS,
         TOKENS,
         BUCKET_TOKENS,
@@ -74,6 +90,14 @@ pub mod metric {
         COMPONENT_COST,
         CACHE_SAVINGS,
         CACHE_LOSSES,
+        CACHE_MISSES,
+        TEMPLATE_DRIFTS,
+        UNUSED_TOOL_TOKENS,
+        UNUSED_TOOL_COST,
+        RESPONSE_CACHE_HITS,
+        RESPONSE_CACHE_AVOIDED,
+        REPEATED,
+        REPEATED_COST,
         UNMETERED,
         UNPRICED,
         LIMITED,
@@ -104,7 +128,7 @@ pub mod label {
     pub const TYPE: &str = "type";
     /// A component of the prompt.
     pub const COMPONENT: &str = "component";
-    /// Why a call is unmetered.
+    /// Why a call is unmetered, or was not served from a cache.
     pub const REASON: &str = "reason";
     /// A limit's id.
     pub const LIMIT: &str = "limit";

@@ -4,7 +4,8 @@
 //! belongs to is decided from its role and position alone:
 //! - `system`: instructions, wherever the dialect puts them;
 //! - `tools`: tool definitions;
-//! - `few_shot`: messages that are marked as examples (a `name` starting with `example`, OpenAI's convention);
+//! - `few_shot`: messages that are marked as examples (a `name` starting with `example`, OpenAI's convention; or by what
+//!   they begin with, where the operator says so: [`few_shot`](crate::few_shot));
 //! - `user`: the last message that the user wrote, even where tool steps follow it;
 //! - `history`: every other message.
 //!
@@ -132,6 +133,17 @@ pub struct Part {
     pub name: Option<String>,
     /// Its tokens as predicted.
     pub tokens: u64,
+    /// What it is told apart by.
+    pub(crate) print: Print,
+}
+
+/// What a part is told apart by, as far as a provider's cache tells it apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Print {
+    /// A keyed hash of what the model reads; `None` of what no element of the request stands for.
+    pub(crate) hash: Option<u32>,
+    /// Blocks of content.
+    pub(crate) blocks: u8,
 }
 
 /// The counted prompt.
@@ -149,6 +161,10 @@ pub struct Prompt {
     pub is_whole: bool,
     /// Images, sounds, videos and documents; their tokens are in the parts that hold them.
     pub media: MediaTokens,
+    /// The provider caches what the request marks, and nothing else.
+    pub(crate) marks_cache: bool,
+    /// The request marks something.
+    pub(crate) asks_for_cache: bool,
     /// Predicted tokens before what earlier calls of the model taught; the same where they taught nothing.
     pub untaught: u64,
 }
@@ -230,7 +246,13 @@ mod tests {
     fn prompt(tokens: &[u64]) -> Prompt {
         let parts = tokens
             .iter()
-            .map(|&tokens| Part { component: Component::History, kind: Kind::Message, name: None, tokens })
+            .map(|&tokens| Part {
+                component: Component::History,
+                kind: Kind::Message,
+                name: None,
+                tokens,
+                print: Print::default(),
+            })
             .collect();
         Prompt { parts, priming: 3, exact: true, ..Prompt::default() }
     }

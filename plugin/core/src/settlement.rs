@@ -20,6 +20,7 @@ use crate::money::Usd;
 use crate::names::EVENT_SCHEMA;
 use crate::price::{Cost, Lookup, PriceBook, Quote, Source, Terms, Unpriced, is_kin};
 use crate::prompt::Component;
+use crate::response_cache::ResponseCacheEffect;
 use crate::time::Timestamp;
 use crate::tokens::{Budget, Counter};
 use crate::trace;
@@ -32,6 +33,8 @@ use std::collections::BTreeMap;
 pub(crate) struct Settlement {
     outcome: Outcome,
     parts: Vec<UsagePart>,
+    /// What a response cache avoided.
+    avoided: Option<Vec<UsagePart>>,
     source: UsageSource,
     /// Without parts: nothing was consumed. Otherwise `unmetered` says why nothing is known.
     is_known: bool,
@@ -56,7 +59,13 @@ impl Settlement {
         };
         let (parts, source) = with_input(call, parts, source);
         let why = why.filter(|_| source == UsageSource::None);
-        Self { outcome, parts, source, is_known: why.is_none(), unmetered: call.unmetered.clone().or(why) }
+        let (is_known, unmetered) = (why.is_none(), call.unmetered.clone().or(why));
+        // What a kept answer states was consumed when it was made.
+        if is_known && call.served_by.is_some() && !parts.is_empty() {
+            let (parts, avoided, source) = (Vec::new(), Some(parts), UsageSource::None);
+            return Self { outcome, parts, avoided, source, is_known, unmetered };
+        }
+        Self { outcome, parts, avoided: None, source, is_known, unmetered }
     }
 
     /// Why nothing can be said of a call's usage where the provider states none; `None` where it can be counted, or
@@ -82,6 +91,12 @@ impl Settlement {
             }),
             _ => None,
         }
+    }
+
+    /// What a cache in the gateway avoided.
+    fn response_cache(&self, call: &Call, answer: &Answer, prices: &PriceBook) -> Option<ResponseCacheEffect> {
+        let avoided_usd = Bill::of(call, answer, self.avoided.as_ref()?, prices).total;
+        Some(ResponseCacheEffect { served_by: call.served_by.clone(), avoided_usd, avoidable_usd: None })
     }
 
     /// What a call teaches that ended well, showed all of its prompt as text, and was worked on by its model alone.
@@ -188,7 +203,14 @@ impl Settlement {
             cache: CacheEffect {
                 hit_rate: Proportion::of(usage.cache_read_total(), usage.input_total()),
                 savings_usd: bill.savings.filter(|_| is_known),
+                miss_reason: None,
+                first_difference: None,
+                missed_tokens: None,
             },
+            template: None,
+            response_cache: self.response_cache(call, answer, prices),
+            discounts_cache: bill.discounts_cache,
+            sighting: None,
             attribution: call.attribution.clone(),
             task: None,
             tools_called: answer.tools_called.clone(),
@@ -380,6 +402,8 @@ struct Bill {
     unpriced: Option<String>,
     composition: Composition,
     rows: Vec<PriceRow>,
+    /// Cached input has a price of its own.
+    discounts_cache: bool,
 }
 
 impl Bill {
@@ -398,6 +422,7 @@ impl Bill {
             unpriced: None,
             composition: Composition::default(),
             rows: Vec::new(),
+            discounts_cache: false,
         };
         for part in parts {
             bill.usage.add(&part.usage);
@@ -463,6 +488,8 @@ impl Bill {
         if let Some(unpriced) = quote.unpriced() {
             self.unpriced.get_or_insert_with(|| unpriced.to_string());
         }
+        let price = |bucket| quote.per_million(bucket, usage.input_total());
+        self.discounts_cache |= price(Bucket::CacheRead) < price(Bucket::InputUncached);
         let row = PriceRow {
             provider: quote.provider().map(str::to_owned),
             model: quote.model().to_owned(),

@@ -84,6 +84,15 @@ impl Source {
 }
 
 impl Sources {
+    /// A key for hashes that gateways with the same secret make alike; `None` without a secret.
+    pub(crate) fn fingerprint_key(&self) -> Option<[u64; 2]> {
+        let half = |half| u64::from_str_radix(&api_key::keyed_hash(&self.secret, half), 16).ok();
+        if self.secret.is_empty() {
+            return None;
+        }
+        Some([half("fingerprint/0")?, half("fingerprint/1")?])
+    }
+
     /// Who a request with this head belongs to. `key_headers` are those in which the provider looks for the API key, in its
     /// order.
     #[must_use]

@@ -45,6 +45,10 @@ pub struct Config {
     pub sources: Sources,
     /// Prices.
     pub prices: PriceBook,
+    /// Headers that say that a cache in the gateway served a response, with what their values then end with.
+    pub response_cache_headers: BTreeMap<String, String>,
+    /// What messages begin with that are worked examples.
+    pub few_shot_markers: Vec<String>,
     /// Limits.
     pub limits: Vec<Limit>,
     /// Models that may answer in the place of others.
@@ -219,10 +223,21 @@ impl Compiler {
             max_label_values: usize::try_from(raw.metrics.max_values).unwrap_or(usize::MAX),
             max_series: raw.metrics.max_series,
             metric_models: raw.metrics.models.iter().map(|model| Pattern::new(model)).collect(),
+            response_cache_headers: raw.response_cache_headers.clone(),
+            few_shot_markers: self.few_shot_markers(),
             log_events: raw.log_events,
             otlp: self.otlp(&raw),
             routes: raw.routes.iter().enumerate().map(|(index, route)| self.route(index, route)).collect(),
         }
+    }
+
+    #[inline(never)]
+    fn few_shot_markers(&mut self) -> Vec<String> {
+        let markers = self.written.config.few_shot_markers.clone();
+        for (at, _) in markers.iter().enumerate().filter(|(_, marker)| marker.trim().is_empty()) {
+            self.error(format!("few_shot_markers[{at}]"), "every message begins with nothing", "give a text");
+        }
+        markers
     }
 
     #[inline(never)]

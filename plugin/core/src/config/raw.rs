@@ -13,6 +13,7 @@ pub use limit::{
 };
 
 use crate::attribution::Dimension;
+use crate::response_cache::default_headers;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -56,6 +57,13 @@ pub struct RawConfig {
     pub unknown_price: UnknownPriceChoice,
     /// What models without a price cost, where `unknown_price` is `fallback`.
     pub fallback_price: Option<RawFallbackPrice>,
+    /// Headers of a response that say that a cache in the gateway served it, each with what its value then ends
+    /// with, in letters of any size. Such a call
+    /// costs nothing. They take the place of the built-in ones, which are those of Kong, APISIX, Higress, Portkey, LiteLLM,
+    /// Helicone and Cloudflare.
+    pub response_cache_headers: BTreeMap<String, String>,
+    /// What messages begin with that are worked examples (`few_shot`), together with the model's messages behind them.
+    pub few_shot_markers: Vec<String>,
     /// Limits on calls. All that match a call apply.
     pub limits: Vec<RawLimit>,
     /// Models that may answer in the place of others, where a limit says `downgrade`. The first counts that can do what a
@@ -127,6 +135,8 @@ impl Default for RawConfig {
             discounts: Vec::new(),
             unknown_price: UnknownPriceChoice::Track,
             fallback_price: None,
+            response_cache_headers: default_headers(),
+            few_shot_markers: Vec::new(),
             limits: Vec::new(),
             downgrades: Vec::new(),
             metrics: RawMetrics::default(),

@@ -43,6 +43,7 @@ fn read_field<'a>(key: &str, value: Raw<'a>, request: &mut Request<'a>) {
             request.end_user = member(value.get(), "user_id").and_then(string);
             request.metadata = Some(value);
         }
+        "cache_control" => request.asks_for_cache = value.get() != "null",
         "speed" => request.speed = string(value),
         "service_tier" => request.service_tier = string(value),
         "thinking" => {

@@ -82,12 +82,18 @@ fn cut<'a>(message: &mut Cursor<'a>, style: Style, elements: &mut Vec<Element<'a
     }
 }
 
-/// A block of a message, if it is the user's.
+/// A block of a message, if it is the user's. A point in the cache is nobody's.
 fn cut_block<'a>(block: &mut Cursor<'a>, style: Style) -> Option<Element<'a>> {
-    let mut is_result = false;
+    let (mut is_result, mut is_point) = (false, false);
     let raw = block.raw_after(|block| {
-        block.members(|key, value| is_result |= (style.says_result)(&key, value));
+        block.members(|key, value| {
+            is_point |= key == "cachePoint";
+            is_result |= (style.says_result)(&key, value);
+        });
     })?;
+    if is_point {
+        return None;
+    }
     let (component, kind) =
         if is_result { (Component::History, Kind::ToolResult) } else { (Component::User, Kind::Message) };
     Some(Element { component, kind, name: None, raw })

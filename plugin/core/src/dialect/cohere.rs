@@ -47,10 +47,12 @@ pub(super) fn read_request_v1<'a>(json: &'a str, request: &mut Request<'a>) -> F
     push_documents(documents, request);
     openai_chat::read_prompt(tools, None, request);
     let turns = collect(history, |turn, elements| {
-        let role = member(turn.get(), "role").and_then(string);
-        let is_system = role.is_some_and(|role| role.eq_ignore_ascii_case("system"));
-        let component = if is_system { Component::System } else { Component::History };
-        elements.push(element(component, Kind::Message, turn));
+        let role = member(turn.get(), "role").and_then(string).unwrap_or_default().to_ascii_uppercase();
+        elements.push(match role.as_str() {
+            "SYSTEM" => element(Component::System, Kind::Message, turn),
+            "TOOL" => element(Component::History, Kind::ToolResult, turn),
+            _ => element(Component::History, Kind::Message, turn),
+        });
     });
     request.extend(turns.unwrap_or_default());
     request.extend(message.filter(text).map(|raw| element(Component::User, Kind::Message, raw)));
@@ -77,15 +79,27 @@ fn push_documents<'a>(documents: Option<Raw<'a>>, request: &mut Request<'a>) {
 
 pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
     let raw = element.raw.get();
-    match member(raw, "message").and_then(string) {
-        Some(text) => {
+    let message = member(raw, "message").and_then(string);
+    // Version 1 writes what tools are called with, and what they returned, into the turns before the message.
+    let steps = ["tool_calls", "tool_results"].map(|key| member(raw, key).filter(|_| is_turn(raw)));
+    match message {
+        None if steps.iter().all(Option::is_none) => match raw.starts_with('{') && member(raw, "role").is_none() {
+            // Documents and what tools returned are rendered as the JSON they are.
+            true => piece(Piece::Text(raw.into())),
+            false => openai_chat::read_element(element, piece),
+        },
+        message => {
             piece(Piece::Message);
-            piece(Piece::Text(text));
+            message.into_iter().for_each(|text| piece(Piece::Text(text)));
+            steps.into_iter().flatten().for_each(|step| piece(Piece::Text(step.get().into())));
         }
-        // Documents and what tools returned are rendered as the JSON they are.
-        None if raw.starts_with('{') && member(raw, "role").is_none() => piece(Piece::Text(raw.into())),
-        None => openai_chat::read_element(element, piece),
     }
+}
+
+/// Whether it is a turn of version 1's history, whose roles are written in capitals.
+fn is_turn(raw: &str) -> bool {
+    let role = member(raw, "role").and_then(string);
+    role.is_some_and(|role| matches!(&*role, "USER" | "CHATBOT" | "SYSTEM" | "TOOL"))
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -397,6 +397,12 @@ impl Dialect {
         matches!(self.operation(), Operation::Chat | Operation::GenerateContent)
     }
 
+    /// Whether the request marks what is to be cached.
+    #[must_use]
+    pub const fn marks_cache(self) -> bool {
+        matches!(self, Self::AnthropicMessages | Self::BedrockConverse)
+    }
+
     /// The body of a refusal, in the shape in which the provider states its own errors.
     #[must_use]
     pub fn error_body(self, kind: &str, code: &str, message: &str) -> String {

@@ -68,7 +68,7 @@ pub(crate) fn items<'a>(json: &'a str, mut each: impl FnMut(Raw<'a>)) -> bool {
 }
 
 /// The member `key` of the object `json`, the last one where it is given more than once.
-pub(super) fn member<'a>(json: &'a str, key: &str) -> Option<Raw<'a>> {
+pub(crate) fn member<'a>(json: &'a str, key: &str) -> Option<Raw<'a>> {
     let mut found = None;
     look(json, |name, value| {
         if name == key {
@@ -95,7 +95,7 @@ pub(super) fn strings<'a, const N: usize>(
 }
 
 /// The value as a string.
-pub(super) fn string(value: Raw<'_>) -> Option<Cow<'_, str>> {
+pub(crate) fn string(value: Raw<'_>) -> Option<Cow<'_, str>> {
     value.string()
 }
 

@@ -38,6 +38,8 @@ pub struct Request<'a> {
     pub must_call_tool: bool,
     /// The model is asked to think first (Anthropic `thinking`), which adds instructions.
     pub asks_to_think: bool,
+    /// The prompt is to be cached as far as it goes (Anthropic's `cache_control` of the request itself).
+    pub asks_for_cache: bool,
     /// The parts of the prompt, in the order in which the provider renders and caches them.
     pub elements: Vec<Element<'a>>,
 }

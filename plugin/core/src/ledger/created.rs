@@ -10,7 +10,7 @@
 use super::Record;
 use crate::attribution::{Attribution, Dimension, Trust};
 use crate::dialect::UsagePart;
-use crate::prompt::{Component, Kind, Part, Prompt};
+use crate::prompt::{Component, Kind, Part, Print, Prompt};
 use crate::time::Timestamp;
 use crate::usage::{Bucket, PerBucket, Usage};
 use serde::{Deserialize, Serialize};
@@ -168,7 +168,8 @@ impl Creator {
     /// What the prompt consisted of, as far as it is kept.
     #[must_use]
     pub fn prompt(&self) -> Prompt {
-        let part = |(component, tokens)| Part { component, kind: Kind::Message, name: None, tokens };
+        let part =
+            |(component, tokens)| Part { component, kind: Kind::Message, name: None, tokens, print: Print::default() };
         Prompt {
             parts: Component::ALL.into_iter().zip(self.components.iter().copied()).map(part).collect(),
             ..Prompt::default()

@@ -12,10 +12,12 @@
 //! Must not know: how values are stored; what a call is.
 
 mod bucket;
+mod bytes;
 mod created;
 mod task;
 
 pub use bucket::{Bucket, BucketId, Buckets, Keep, LedgerError};
+pub use bytes::Bytes;
 pub use created::{Created, Creator, Owner};
 pub use task::{Charge, TaskAccount};
 
@@ -37,7 +39,7 @@ pub trait Record: Serialize + DeserializeOwned {
 const KEY_MAX: usize = 256;
 
 /// The full key of a record.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Key<R> {
     text: String,
     record: PhantomData<R>,
@@ -53,20 +55,24 @@ impl<R: Record> Key<R> {
     /// The key of these parts. Different parts give different keys, whatever the parts hold.
     #[must_use]
     pub fn new(parts: &[&str]) -> Self {
-        let mut text = format!("{}/{}", R::KIND, R::VERSION);
-        let start = text.len();
-        for part in parts {
-            // The length tells where a part ends; no separator could.
-            _ = write!(text, "/{}:{part}", part.len());
-        }
-        if text.len() > KEY_MAX {
-            let hash = Sha256::digest(text.get(start..).unwrap_or_default().as_bytes());
-            text.truncate(start);
-            text.push('#');
-            hash.iter().for_each(|byte| _ = write!(text, "{byte:02x}"));
-        }
-        Self { text, record: PhantomData }
+        Self { text: text_of(R::KIND, R::VERSION, parts), record: PhantomData }
     }
+}
+
+fn text_of(kind: &str, version: u8, parts: &[&str]) -> String {
+    let mut text = format!("{kind}/{version}");
+    let start = text.len();
+    for part in parts {
+        // The length tells where a part ends; no separator could.
+        _ = write!(text, "/{}:{part}", part.len());
+    }
+    if text.len() > KEY_MAX {
+        let hash = Sha256::digest(text.get(start..).unwrap_or_default().as_bytes());
+        text.truncate(start);
+        text.push('#');
+        hash.iter().for_each(|byte| _ = write!(text, "{byte:02x}"));
+    }
+    text
 }
 
 impl<R: Record> Key<R> {

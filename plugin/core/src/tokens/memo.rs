@@ -96,6 +96,13 @@ impl<T: Copy + Default> Memo<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key(u64);
 
+impl Key {
+    /// The hash itself.
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+}
+
 /// Hashes the elements of one request.
 #[derive(Clone)]
 pub(crate) struct KeyHasher(SipHasher13);
