@@ -133,6 +133,7 @@ impl Root {
     }
 
     /// Holds a call that is over against what was sent before it.
+    #[inline(never)]
     pub(crate) fn compare(&mut self, event: &mut Event, now: Timestamp) {
         let Some(call) = event.sighting.take() else { return };
         if self.is_repeated(&call, now) {
@@ -168,6 +169,7 @@ impl Root {
     }
 
     /// Agrees with the other workers, at the first call, on the secret that fingerprints are made with.
+    #[inline(never)]
     pub(crate) fn agree_on_secret(&mut self) {
         if self.has_agreed || !self.store.is_shared() {
             return;
