@@ -50,7 +50,7 @@ struct Prompt {
 /// Words of about this many tokens, different for every seed.
 fn words(seed: &str, tokens: usize) -> String {
     let text: String = (0..).map(|number| format!("{seed} {number}, ")).take(tokens).collect();
-    text[..tokens * 4].to_owned()
+    text.chars().take(tokens * 4).collect()
 }
 
 fn tokens(blocks: &[String]) -> u64 {
