@@ -136,16 +136,16 @@ impl Root {
     #[inline(never)]
     pub(crate) fn compare(&mut self, event: &mut Event, now: Timestamp) {
         let Some(call) = event.sighting.take() else { return };
-        if self.is_repeated(&call, now) {
-            event.repeats();
-        }
         let mut seen = None;
         self.remember(&call.conversation, (Conversation::expires(now), Keep::Evictable), now, &mut |known| {
             let mut conversation = Conversation::of_bytes(&known.unwrap_or_default());
             seen = Some(conversation.observe(&call, now));
             Some(conversation.to_bytes())
         });
-        let Some(Seen { miss, is_new, is_cold }) = seen else { return };
+        let Some(Seen { miss, is_new, is_cold, is_repeated }) = seen else { return };
+        if is_repeated || self.was_answered(&call, now) {
+            event.repeats();
+        }
         let (mut of_template, mut drift) = (None, None);
         if is_new {
             self.remember(&call.templates, (Templates::expires(now), Keep::Evictable), now, &mut |known| {
@@ -157,8 +157,8 @@ impl Root {
         event.compare(if is_cold { of_template.or(miss) } else { miss }, drift);
     }
 
-    /// Whether the same prompt was answered before the call was sent; if not, it is now.
-    fn is_repeated(&mut self, call: &Sighting, now: Timestamp) -> bool {
+    /// Whether the same first question was answered before the call was sent; if not, it is now.
+    fn was_answered(&mut self, call: &Sighting, now: Timestamp) -> bool {
         let Some(key) = &call.answered else { return false };
         let mut is_repeated = false;
         self.remember(key, (response_cache::expires(now), Keep::Evictable), now, &mut |known| {

@@ -40,14 +40,16 @@ impl Meter {
         let mut prompt = reading.template(request, &mut self.counter, &mut budget);
         for element in &request.elements {
             let omitted = cuts.within(element.raw.get());
-            let key = hasher.key(&(element.kind, omitted), element.raw.get().as_bytes());
+            // The bytes are hashed once, for the fingerprint and for the memo.
+            let bytes = prints.key(&omitted, element.raw.get().as_bytes());
+            let key = hasher.key(&element.kind, &bytes.bits().to_le_bytes());
             let counted = match self.memo.get(key) {
                 Some(known) => known.into(),
                 None => {
                     let mut counted = reading.count(element, omitted, &mut self.counter, &mut budget);
                     counted.print = match reading.marks_cache && omitted.is_empty() {
                         true => Fingerprint::of(&prints, element.raw.get()),
-                        false => Fingerprint::plain(&prints, element.raw.get(), &omitted),
+                        false => Fingerprint::plain(bytes.bits()),
                     };
                     if let Some(remembered) = Remembered::of(&counted).filter(|_| !budget.is_spent()) {
                         self.memo.insert(key, remembered);

@@ -369,6 +369,7 @@ fn spelled<'n>(
 }
 
 /// What caches and templates did, and what tools cost that were not called.
+#[inline(never)]
 fn count_caches(event: &Event, add: &mut impl FnMut(&'static str, &[(&'static str, &str)], Kind, Amount)) {
     let mut count = |metric, labels: &[(&'static str, &str)], amount| add(metric, labels, Kind::Counter, amount);
     if let Some(reason) = event.cache.miss_reason {

@@ -15,7 +15,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// For how long a response cache is taken to keep an answer.
-const LIFETIME_MS: u64 = 60 * 60 * 1_000;
+pub(crate) const LIFETIME_MS: u64 = 60 * 60 * 1_000;
 
 /// Headers that say that a cache served the response, as gateways write them: Kong, Higress and proxies of any kind,
 /// APISIX, Portkey (`SEMANTIC HIT` too), LiteLLM, Helicone, Cloudflare.

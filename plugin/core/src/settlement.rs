@@ -488,8 +488,7 @@ impl Bill {
         if let Some(unpriced) = quote.unpriced() {
             self.unpriced.get_or_insert_with(|| unpriced.to_string());
         }
-        let price = |bucket| quote.per_million(bucket, usage.input_total());
-        self.discounts_cache |= price(Bucket::CacheRead) < price(Bucket::InputUncached);
+        self.discounts_cache |= quote.discounts_cache(usage.input_total());
         let row = PriceRow {
             provider: quote.provider().map(str::to_owned),
             model: quote.model().to_owned(),

@@ -203,7 +203,7 @@ impl World {
         let call = event.sighting.take().unwrap();
         let known = self.records.entry(call.conversation.as_str().to_owned()).or_default();
         let mut conversation = Conversation::of_bytes(known);
-        let Seen { mut miss, is_new, is_cold } = conversation.observe(&call, now);
+        let Seen { mut miss, is_new, is_cold, .. } = conversation.observe(&call, now);
         *known = conversation.to_bytes();
         assert!(known.0.len() < 4 << 10, "{} bytes", known.0.len());
         let mut drift = None;

@@ -60,11 +60,16 @@ impl<R: Record> Key<R> {
 }
 
 fn text_of(kind: &str, version: u8, parts: &[&str]) -> String {
-    let mut text = format!("{kind}/{version}");
+    let mut text = String::with_capacity(KEY_MAX);
+    _ = write!(text, "{kind}/{version}");
     let start = text.len();
     for part in parts {
         // The length tells where a part ends; no separator could.
-        _ = write!(text, "/{}:{part}", part.len());
+        match part.len() {
+            0 => text.push_str("/0:"),
+            length => _ = write!(text, "/{length}:"),
+        }
+        text.push_str(part);
     }
     if text.len() > KEY_MAX {
         let hash = Sha256::digest(text.get(start..).unwrap_or_default().as_bytes());

@@ -8,7 +8,6 @@
 
 use crate::frame::raw::{Cursor, Raw};
 use crate::tokens::memo::KeyHasher;
-use std::hash::Hash;
 
 /// Levels that are looked into: message, content, block, its content, its blocks. What lies deeper counts as it is.
 const DEPTH: u8 = 6;
@@ -25,13 +24,9 @@ pub(crate) struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Of an element in which no marker can lie: of its bytes, and what was left out of them.
-    pub(crate) fn plain(hasher: &KeyHasher, json: &str, omitted: &impl Hash) -> Self {
-        Self {
-            hash: Some(short(hasher.key(&(Shape::Plain, omitted), json.as_bytes()).bits())),
-            blocks: 1,
-            has_marker: false,
-        }
+    /// Of an element in which no marker can lie, by a keyed hash of its bytes.
+    pub(crate) fn plain(hash: u64) -> Self {
+        Self { hash: Some(short(hash)), blocks: 1, has_marker: false }
     }
 
     /// Of an element in which markers may lie.

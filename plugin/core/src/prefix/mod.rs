@@ -25,6 +25,7 @@ use crate::attribution::Dimension;
 use crate::event::{Event, Outcome, UsageSource};
 use crate::ledger::{Bytes, Key};
 use crate::prompt::{Component, Part, Prompt};
+use crate::response_cache;
 use crate::time::Timestamp;
 use crate::usage::Bucket;
 use codec::Coded;
@@ -116,7 +117,8 @@ pub struct Sighting {
     pub conversation: Key<Bytes>,
     /// The templates of its application.
     pub templates: Key<Bytes>,
-    /// The answer that a response cache would have kept; `None` where there is none to keep.
+    /// What is asked first, where it was answered: what a response cache would have kept for everybody; `None` further on
+    /// in a conversation.
     pub answered: Option<Key<Bytes>>,
     /// When it was sent.
     pub opened: Timestamp,
@@ -140,6 +142,7 @@ pub struct Sighting {
 
 impl Sighting {
     /// The sighting of a call that is over; `None` where nothing was sent, or nothing is known of it.
+    #[inline(never)]
     pub(crate) fn of(prompt: Prompt, event: &Event) -> Option<Box<Self>> {
         let is_worked_on =
             matches!(event.outcome, Outcome::Complete | Outcome::Truncated | Outcome::ClientGone | Outcome::Cut);
@@ -152,12 +155,13 @@ impl Sighting {
         let of = |dimension| event.attribution.get(dimension).unwrap_or_default();
         let model = event.response_model.as_deref().or(event.request_model.as_deref()).unwrap_or_default();
         let [key, team, app, agent] = [Dimension::ApiKey, Dimension::Team, Dimension::App, Dimension::Agent].map(of);
+        let is_first = parts.iter().all(|part| part.component != Component::History);
         let session = [Dimension::Session, Dimension::Task].map(of).into_iter().find(|session| !session.is_empty());
         let tokens = |component: Component| event.components.get(component.name()).map_or(0, |share| share.tokens);
         Some(Box::new(Self {
             conversation: Key::new(&["prefix", key, team, app, agent, model, session.unwrap_or_default()]),
             templates: Key::new(&["template", key, team, app, agent, model]),
-            answered: (event.outcome == Outcome::Complete)
+            answered: (event.outcome == Outcome::Complete && is_first)
                 .then(|| Key::new(&["answered", key, team, app, model, &format!("{:016x}", template::hash(&hashes))])),
             has_app: !app.is_empty(),
             has_session: session.is_some(),
@@ -347,6 +351,8 @@ pub struct Seen {
     pub is_new: bool,
     /// The conversation knows nothing that the call could be held against.
     pub is_cold: bool,
+    /// The conversation had an answer to the very same prompt.
+    pub is_repeated: bool,
 }
 
 impl Conversation {
@@ -375,6 +381,9 @@ impl Conversation {
             (None, None) => call.unseen(),
         };
         let is_cold = best.is_none();
+        let is_repeated = best.is_some_and(|(_, common, known)| {
+            common == call.hashes.len() && common == known.line.len() && known.could_serve(call.opened)
+        });
         // The same conversation, further on or edited, takes the place of what it was.
         let before = best.filter(|(_, common, known)| *common >= known.line.len() || *common > known.template());
         let (at, before) = before.map(|(at, _, known)| (at, known.clone())).unzip();
@@ -386,7 +395,7 @@ impl Conversation {
             self.known.truncate(LINES_MAX.saturating_sub(1));
             self.known.insert(0, Known::after(before.as_ref(), call, now));
         }
-        Seen { miss, is_new: !has_template, is_cold }
+        Seen { miss, is_new: !has_template, is_cold, is_repeated }
     }
 
     /// When a conversation that was seen now is forgotten, unless it is seen again.
@@ -397,6 +406,12 @@ impl Conversation {
 }
 
 impl Known {
+    /// Whether a response cache would have had the answer when a call was sent.
+    fn could_serve(&self, opened: Timestamp) -> bool {
+        let age = opened.millis().checked_sub(self.ended_ms);
+        age.is_some_and(|age| age < response_cache::LIFETIME_MS)
+    }
+
     /// What is known once a call is over, in the place of what was known before.
     fn after(before: Option<&Self>, call: &Sighting, now: Timestamp) -> Self {
         Self {

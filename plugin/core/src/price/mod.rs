@@ -431,6 +431,13 @@ impl Quote<'_> {
         self.contracted(|rates| Some(rates.tokens(rates.of_bucket(bucket, input_total)?, 1_000_000)))
     }
 
+    /// Whether input that a cache served costs less than other input, in a call with this many input tokens.
+    #[must_use]
+    pub fn discounts_cache(&self, input_total: u64) -> bool {
+        let rate = |rates: &Rates<'_>, bucket| rates.of_bucket(bucket, input_total);
+        self.contracted(|rates| rate(rates, Bucket::CacheRead) < rate(rates, Bucket::InputUncached))
+    }
+
     /// What a usage costs the operator.
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> Cost {
