@@ -21,6 +21,15 @@ pub(crate) fn admit(root: &mut Root, call: &mut Call, body: Body<'_>, now: Times
     judge(root, call, body, now)
 }
 
+/// Judges a call once more whose changed request the gateway did not take: as one that cannot be changed.
+pub(crate) fn admit_unchanged(root: &mut Root, call: &mut Call, body: Body<'_>, now: Timestamp) -> Verdict {
+    if !call.keep_request() {
+        return Verdict::Forward;
+    }
+    make_next(root, call, now);
+    admit(root, call, body, now)
+}
+
 fn judge(root: &mut Root, call: &mut Call, body: Body<'_>, now: Timestamp) -> Verdict {
     match root.meter.admit(call, body) {
         Verdict::Forward => {

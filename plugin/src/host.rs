@@ -213,6 +213,19 @@ impl Host {
         }
     }
 
+    /// How often the gateway sent a request whose answer has begun, where it says so.
+    pub(crate) fn attempts(self) -> Option<u64> {
+        match self {
+            Self::Envoy => {
+                let count = abi::property(&["upstream", "request_attempt_count"])?;
+                count.try_into().ok().map(u64::from_le_bytes)
+            }
+            Self::Kong => sent_by_nginx(&abi::property(&["ngx", "upstream_status"])?),
+            Self::Apisix => sent_by_nginx(&abi::property(&["upstream_status"])?),
+        }
+        .filter(|count| (1..1_000).contains(count))
+    }
+
     /// Makes a value readable for access logs and spans. Envoy: filter state `wasm.<name>`. Kong: the event in
     /// `kong.ctx.shared.tollgate`. APISIX: the event in the nginx variable `tollgate_event`, where it is declared.
     pub(crate) fn publish(self, name: &str, value: &str) -> Result<(), Status> {
@@ -226,6 +239,12 @@ impl Host {
             Self::Kong | Self::Apisix => Ok(()),
         }
     }
+}
+
+/// How many servers nginx asked: it separates their statuses with commas, and with colons where it was sent elsewhere.
+fn sent_by_nginx(statuses: &[u8]) -> Option<u64> {
+    let separators = statuses.iter().filter(|byte| matches!(byte, b',' | b':')).count();
+    u64::try_from(separators).ok()?.checked_add(1)
 }
 
 /// What Envoy's `response.code_details` say of a stream that is over.

@@ -18,6 +18,7 @@ use crate::output::{self, Published};
 use crate::root::{Root, now};
 use tollgate_core::head::{self, RequestHead, ResponseHead};
 use tollgate_core::meter::{Body, Call, Denial, Ending, Verdict};
+use tollgate_core::metrics::Counted;
 use tollgate_core::names::header;
 use tollgate_core::retrieval::created_by;
 
@@ -126,6 +127,7 @@ impl Http {
         let headers = head::Headers::new(&pairs);
         let status = headers.get(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
         root.meter.respond(call, &ResponseHead { status, headers });
+        host.attempts().into_iter().for_each(|attempts| call.sent(attempts));
         if call.withholds() {
             let removed = abi::remove_header(Headers::Response, "content-length");
             if root.metrics.note("remove_header_map_value", removed).is_none() {
@@ -282,14 +284,12 @@ impl Http {
         let Some(call) = &mut self.call else { return Action::Continue };
         self.is_admitted = true;
         root.agree_on_secret();
-        match brake::admit(root, call, body, now()) {
+        let verdict = match brake::admit(root, call, body, now()) {
+            Verdict::Forward => change(root, call, body),
+            refused @ Verdict::Deny(_) => refused,
+        };
+        match verdict {
             Verdict::Forward => {
-                if let Some(changed) = body.whole().and_then(|body| root.meter.change(call, body)) {
-                    let replaced = abi::replace_buffer(Buffer::RequestBody, &changed);
-                    if root.metrics.note("set_buffer_bytes", replaced).is_none() {
-                        call.keep_request();
-                    }
-                }
                 show(root, &mut self.published, call);
                 Action::Continue
             }
@@ -352,11 +352,24 @@ impl Http {
         if let Some(taught) = event.taught.as_ref().filter(|taught| is_shared && root.meter.is_to_share(taught)) {
             root.share_lesson(taught, now);
         }
+        root.follow(&mut event, now);
+        root.report(&mut event, now);
         root.export(&event);
-        root.admit_series(&event, now);
+        root.admit_series(Counted::Event(&event), now);
         let measured = root.meter.measure(&event);
         let to_log = root.meter.config().log_events;
         output::emit(host, &mut root.metrics, &mut self.published, &event, &measured, to_log);
+    }
+}
+
+/// Changes a request that is admitted, where limits or metering want that; what becomes of the call where its gateway does
+/// not take the change.
+fn change(root: &mut Root, call: &mut Call, body: Body<'_>) -> Verdict {
+    let Some(changed) = body.whole().and_then(|body| root.meter.change(call, body)) else { return Verdict::Forward };
+    let replaced = abi::replace_buffer(Buffer::RequestBody, &changed);
+    match root.metrics.note("set_buffer_bytes", replaced) {
+        Some(_) => Verdict::Forward,
+        None => brake::admit_unchanged(root, call, body, now()),
     }
 }
 

@@ -16,6 +16,7 @@ mod export;
 mod host;
 mod http;
 mod operator;
+mod outcome;
 mod output;
 mod root;
 mod store;

@@ -1,16 +1,18 @@
 //! What operators ask: reads the ledger or changes it, and answers in the gateway's place.
 //!
-//! Invariants: every grant is logged, and is an event of its own.
+//! Invariants: every grant is logged, and is an event of its own; every report is logged.
 //! Must not know: what budgets are, who may ask.
 
 use crate::abi::{self, LogLevel};
 use crate::brake;
+use crate::outcome;
 use crate::output::{self, Metrics};
 use crate::root::Root;
 use crate::store::Store;
 use tollgate_core::head::RequestHead;
 use tollgate_core::meter::Done;
-use tollgate_core::names::GRANT_LOG_PREFIX;
+use tollgate_core::metrics::Counted;
+use tollgate_core::names::{GRANT_LOG_PREFIX, OUTCOME_LOG_PREFIX};
 use tollgate_core::operator::{Command, Grant, List};
 use tollgate_core::time::Timestamp;
 
@@ -36,6 +38,15 @@ pub(crate) fn answer(root: &mut Root, head: &RequestHead<'_>, now: Timestamp) ->
             }
             None => (503, r#"{"error":"the ledger cannot be changed at the moment"}"#.to_owned()),
         },
+        Command::Outcome(mut outcome) => {
+            outcome::tell(&mut outcome, &mut root.store, &mut root.metrics, now);
+            root.admit_series(Counted::Outcome(&outcome), now);
+            let measured = root.meter.measure_outcome(&outcome);
+            root.metrics.apply_all(&measured);
+            let told = serde_json::to_string(&outcome).unwrap_or_default();
+            abi::log(LogLevel::Info, &format!("{OUTCOME_LOG_PREFIX}{told}"));
+            (200, told)
+        }
         Command::Mistaken(why) => (400, serde_json::json!({"error": why}).to_string()),
     };
     let headers = [("content-type", "application/json"), ("cache-control", "no-store")];

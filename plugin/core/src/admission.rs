@@ -30,9 +30,6 @@ impl Meter {
         let is_bounded = limits.iter().any(|limit| limit.reserve == Reserve::UpperBound);
         call.bound = is_bounded.then(|| Bound::of(request));
         let estimate = self.estimate(call, call.asked.max_output_tokens);
-        if limits.iter().any(|limit| limit.gauge.measure == Measure::Repeats) {
-            call.mark = step::mark(call.route.dialect, request);
-        }
         if limits.iter().any(|limit| limit.gauge.measure == Measure::UnattendedSteps) {
             call.turn = step::turn(call.route.dialect, request);
         }

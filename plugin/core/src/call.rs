@@ -13,10 +13,14 @@ use crate::frame::inflate::{Codings, Inflate, UnknownCoding};
 use crate::frame::reduce::{Cuts, Reduced};
 use crate::frame::withhold::Withhold;
 use crate::head::Upgrade;
+use crate::health::RateLimits;
 use crate::limit::{Claims, Done, Finding};
 use crate::price::Unpriced;
 use crate::prompt::Prompt;
+use crate::retry::Step;
+use crate::routing::Decision;
 use crate::step::Turn;
+use crate::task_outcome::TaskOutcome;
 use crate::time::Timestamp;
 
 /// One call, as far as it is known.
@@ -36,6 +40,18 @@ pub struct Call {
     pub(crate) mark: Option<u64>,
     /// What the user said last.
     pub(crate) turn: Option<Turn>,
+    /// Tells its step, and the call itself, from others.
+    pub(crate) step: Option<Step>,
+    /// How many tries came before, as the client says.
+    pub(crate) told_tries: Option<u64>,
+    /// How often the gateway sent it.
+    pub(crate) attempts: Option<u64>,
+    /// What a router decided.
+    pub(crate) decision: Decision,
+    /// What its request reports of a task.
+    pub(crate) reported: Option<TaskOutcome>,
+    /// The provider's rate limits.
+    pub(crate) rate_limits: RateLimits,
     /// What it takes of budgets.
     pub(crate) claims: Claims,
     pub(crate) status: Option<u16>,
@@ -225,6 +241,12 @@ impl Call {
             cuts: Vec::new(),
             mark: None,
             turn: None,
+            step: None,
+            told_tries: None,
+            attempts: None,
+            decision: Decision::default(),
+            reported: None,
+            rate_limits: RateLimits::default(),
             claims: Claims::default(),
             status: None,
             codings,
@@ -284,6 +306,11 @@ impl Call {
     #[must_use]
     pub const fn opened(&self) -> Timestamp {
         self.opened
+    }
+
+    /// The gateway sent the request so often.
+    pub const fn sent(&mut self, attempts: u64) {
+        self.attempts = Some(attempts);
     }
 
     /// The gateway can change this call's request, and its answer.

@@ -203,16 +203,16 @@ impl Call {
         self.asked.max_output_tokens = Some(most);
     }
 
-    /// The gateway did not take the changed request: it goes on as it is.
-    pub fn keep_request(&mut self) {
+    /// The gateway did not take the changed request. `true` where limits wanted it changed: the call is to be judged once
+    /// more, as one that cannot be changed, and what budgets hold for it is to be let go first, as the next changes.
+    pub fn keep_request(&mut self) -> bool {
         self.withhold = None;
-        if let Some(model) = self.changes.model.take() {
-            self.asked.model = Some(model.from);
-            self.changes.not_changed = Some(Fixed::Gateway.name());
+        self.may_change_request = false;
+        let was_wanted = self.changes.told().is_some();
+        if was_wanted {
+            self.changes = Changes::default();
+            self.claims.withdraw();
         }
-        if let Some(maximum) = self.changes.max_output_tokens.take() {
-            self.asked.max_output_tokens = maximum.from.map(|from| from.saturating_mul(self.asked.choices));
-            self.changes.not_changed = Some(Fixed::Gateway.name());
-        }
+        was_wanted
     }
 }

@@ -135,3 +135,59 @@ fn cost(quote: &Quote<'_>, input: (Bucket, u64), output: (Bucket, u64), web_sear
     usage.set(output.0, output.1);
     quote.cost(&usage).whole()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+    use crate::head::{Headers, RequestHead};
+    use crate::meter::{Body, Meter, Verdict};
+    use crate::time::Timestamp;
+
+    /// Only searches cost: a cent each.
+    const CONFIG: &str = r#"{
+        "prices": [{"model": "*", "input_per_million": "0", "output_per_million": "0", "web_searches_per_thousand": "10"}],
+        "limits": [{"id": "call", "measure": "cost_usd", "limit": "1", "reserve": "upper_bound"}]
+    }"#;
+
+    /// Whether a call is let through, and the most that its searches can cost.
+    fn judged(path: &str, model: &str, tools: &str) -> (bool, Option<String>) {
+        let mut meter = Meter::new(Config::parse(CONFIG.as_bytes()).expect("a configuration"), [1, 2]);
+        let head = RequestHead { method: "POST", host: "llm.example", path, route: "", headers: Headers::new(&[]) };
+        let now = Timestamp::from_seconds(1_790_000_000);
+        let mut call = meter.open(&head, "1".to_owned(), now).expect("a call");
+        let body = format!(
+            r#"{{"model":"{model}","max_tokens":9,"messages":[{{"role":"user","content":"Hi"}}],"tools":[{tools}]}}"#
+        );
+        let is_let_through = matches!(meter.admit(&mut call, Body::Whole(body.as_bytes())), Verdict::Forward);
+        let searches = call.bound.expect("it is bounded").searches;
+        let most = meter.most_cost(&call, Some(0), Some(0), searches);
+        (is_let_through, most.map(|most| most.to_string()))
+    }
+
+    fn cost(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn the_most_that_a_call_can_cost_has_the_fees_of_all_searches_that_it_allows() {
+        let search = |uses: u64| format!(r#"{{"type":"web_search_20250305","name":"web_search","max_uses":{uses}}}"#);
+        let most = |tools: &str| judged("/v1/messages", "m", tools).1;
+        assert_eq!(most(""), cost("0"));
+        assert_eq!(most(&search(3)), cost("0.03"));
+        assert_eq!(most(&format!("{},{}", search(2), search(5))), cost("0.07"));
+        let clients = r#"{"name":"web_search","input_schema":{}}"#;
+        assert_eq!(most(&format!("{clients},{}", search(1))), cost("0.01"), "the client runs its own");
+        let unlimited = r#"{"type":"web_search_20250305","name":"web_search"}"#;
+        assert_eq!(most(&format!("{},{unlimited}", search(1))), None);
+        for model in ["sonar-pro", "gpt-4o-search-preview"] {
+            assert_eq!(judged("/v1/chat/completions", model, ""), (false, None), "{model} searches unasked");
+        }
+    }
+
+    #[test]
+    fn a_call_whose_provider_searches_is_unbounded_however_few_its_searches_since_what_they_find_is_input() {
+        let search = r#"{"type":"web_search_20250305","name":"web_search","max_uses":1}"#;
+        assert_eq!(judged("/v1/messages", "m", search), (false, cost("0.01")));
+        assert_eq!(judged("/v1/messages", "m", r#"{"name":"web_search","input_schema":{}}"#), (true, cost("0")));
+    }
+}

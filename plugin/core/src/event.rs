@@ -9,6 +9,7 @@
 use crate::attribution::{Attribution, Dimension};
 use crate::calibration::Observation;
 use crate::change::Changes;
+use crate::health::{ErrorClass, RateLimits};
 use crate::ledger::{Charge, Key, TaskAccount};
 use crate::limit::Finding;
 use crate::money::Usd;
@@ -16,6 +17,9 @@ use crate::prefix::{Difference, Drift, Miss, MissReason, Sighting, TemplateUse};
 use crate::price::Source;
 use crate::prompt::Prompt;
 use crate::response_cache::ResponseCacheEffect;
+use crate::retry::{Attempts, Retry, Step};
+use crate::routing::Routing;
+use crate::task_outcome::{self, TaskOutcome, TaskResult};
 use crate::time::Timestamp;
 use crate::usage::Usage;
 use serde::Serialize;
@@ -47,6 +51,19 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every outcome; records name one by its place.
+    pub const ALL: [Self; 9] = [
+        Self::InFlight,
+        Self::Complete,
+        Self::Truncated,
+        Self::UpstreamError,
+        Self::UpstreamReset,
+        Self::ClientGone,
+        Self::Cut,
+        Self::Denied,
+        Self::LocalReply,
+    ];
+
     /// The name used in events and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -104,6 +121,12 @@ impl Proportion {
     pub fn of(part: u64, whole: u64) -> Option<Self> {
         let millionths = u128::from(part).checked_mul(1_000_000)?.checked_div(u128::from(whole))?;
         u32::try_from(millionths).ok().map(Self)
+    }
+
+    /// The proportion in parts per thousand, rounded down.
+    #[must_use]
+    pub fn permille(self) -> u64 {
+        u64::from(self.0 / 1_000)
     }
 
     /// The proportion as a number.
@@ -223,6 +246,11 @@ pub struct TaskTotals {
     pub cost_usd: Usd,
     /// Calls whose cost is unknown.
     pub steps_without_cost: u64,
+    /// Dollars of the calls that are overhead: those of a router, a guard.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub overhead_cost_usd: Usd,
+    /// The result that was reported last.
+    pub result: Option<TaskResult>,
 }
 
 impl From<&TaskAccount> for TaskTotals {
@@ -233,6 +261,8 @@ impl From<&TaskAccount> for TaskTotals {
             output_tokens: account.output_tokens,
             cost_usd: account.cost(),
             steps_without_cost: account.steps_without_cost,
+            overhead_cost_usd: account.overhead(),
+            result: account.result(),
         }
     }
 }
@@ -418,12 +448,33 @@ pub struct Event {
     /// The task's running totals, this call included; `null` for a call without a task, while a call runs, and where
     /// the gateway's workers share nothing.
     pub task: Option<TaskTotals>,
+    /// The tries before this call; `null` where it is the first, as far as that can be told.
+    pub retry: Option<Retry>,
+    /// The gateway's own tries; `null` where it made one, or does not say.
+    pub attempts: Option<Attempts>,
+    /// How the call was routed; `null` where nothing says.
+    pub routing: Option<Routing>,
+    /// What the request reports of a task that is done; `null` for most.
+    pub task_outcome: Option<TaskOutcome>,
+    /// Tells its step from others.
+    #[serde(skip)]
+    pub step: Option<Step>,
+    /// How many tries came before, as the client says.
+    #[serde(skip)]
+    pub told_tries: Option<u64>,
     /// Tools that the model called.
     pub tools_called: Vec<String>,
     /// What the limits that apply said.
     pub limits: Vec<Finding>,
     /// What was changed in the request because of them; `null` where nothing was, nor to be.
     pub changes: Option<Changes>,
+    /// What kind of failure it met; `null` where it did well.
+    pub error_class: Option<ErrorClass>,
+    /// The provider's rate limits as its answer tells them, by what they count.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<BTreeMap<String, crate::health::RateLimit>>"))]
+    pub rate_limits: Option<RateLimits>,
+    /// Microseconds from one output token to the next, of streams.
+    pub time_per_output_token_us: Option<u64>,
     /// When things happened.
     pub timing: Timing,
 }
@@ -491,22 +542,18 @@ impl Event {
 
     /// The account that a call over is charged to, and what it is charged; `None` for a call without a task, and for
     /// one that was never forwarded.
-    ///
-    /// A task belongs to who runs it: another team's, application's or key's task of the same name is another one.
     #[must_use]
     pub fn task_charge(&self) -> Option<(Key<TaskAccount>, Charge)> {
         let task = self.attribution.get(Dimension::Task)?;
         if matches!(self.outcome, Outcome::Denied | Outcome::LocalReply) {
             return None;
         }
-        let owner =
-            [Dimension::ApiKey, Dimension::Team, Dimension::App].map(|of| self.attribution.get(of).unwrap_or_default());
         let charge = Charge {
             input_tokens: self.input_tokens.unwrap_or(0),
             output_tokens: self.output_tokens.unwrap_or(0),
             cost: self.cost_usd,
+            is_overhead: self.routing.as_ref().is_some_and(|routing| routing.overhead.is_some()),
         };
-        let [key, team, app] = owner;
-        Some((Key::new(&[key, team, app, task]), charge))
+        Some((task_outcome::account_of(task, &self.attribution), charge))
     }
 }

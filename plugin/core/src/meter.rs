@@ -25,11 +25,12 @@ use crate::frame::inflate::{Codings, Inflate};
 use crate::frame::raw::Raw;
 use crate::head::{RequestHead, ResponseHead};
 use crate::limit::Outputs;
-use crate::metrics::{Measurement, Measurer};
+use crate::metrics::{Counted, Measurement, Measurer};
 use crate::refusal;
 use crate::response_cache;
 use crate::series::Admitted;
 use crate::settlement::Settlement;
+use crate::task_outcome::TaskOutcome;
 use crate::time::Timestamp;
 use crate::tokens::Counter;
 use crate::tokens::memo::Memo;
@@ -81,13 +82,9 @@ impl Meter {
         let is_signed = change::is_signed(head);
         let is_model_in_path = change::is_model_in_path(head, &route);
         let gateway_route = (!head.route.is_empty()).then(|| head.route.to_owned());
-        Some(Call {
-            traceparent,
-            gateway_route,
-            is_signed,
-            is_model_in_path,
-            ..Call::new(id, now, route, attribution, codings)
-        })
+        let call = Call::new(id, now, route, attribution, codings);
+        let call = self.told(&head.headers, call);
+        Some(Call { traceparent, gateway_route, is_signed, is_model_in_path, ..call })
     }
 
     /// Whether a doubtful request is a call, now that its body is there. What cannot be seen is taken for one.
@@ -128,6 +125,7 @@ impl Meter {
         self.config.sources.add_body(&mut call.attribution, request.end_user.as_deref(), metadata);
         few_shot::mark(call.route.dialect, &mut request.elements, &self.config.few_shot_markers);
         call.prompt = self.count(call.route.dialect, &request, body.cuts());
+        self.mark_step(call, &request, bytes.len());
         call.fixed = Self::fixed(call, body);
         self.limit(call, &request)
     }
@@ -140,6 +138,7 @@ impl Meter {
             return;
         }
         call.served_by = response_cache::served_by(&self.config.response_cache_headers, &head.headers);
+        self.answered(call, &head.headers);
         let codings = Codings::of(head.headers.all("content-encoding"));
         // Only streams have the chunk, and only plain ones can lose it; anything else must pass as it comes.
         let is_stream = head.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
@@ -178,7 +177,7 @@ impl Meter {
     pub fn end(&mut self, mut call: Call, ending: Ending, now: Timestamp) -> Event {
         call.end_response();
         let settlement = Settlement::of(&call, Some(ending), &mut self.counter);
-        let mut event = settlement.event(&call, &self.config.prices, now);
+        let mut event = self.explained(&call, settlement.event(&call, &self.config.prices, now));
         event.sight(call.prompt);
         event.taught.iter().for_each(|observation| self.learned.observe(observation));
         if let (Some(model), Some(tokens), Outcome::Complete) =
@@ -222,16 +221,16 @@ impl Meter {
         Settlement::of(call, None, &mut self.counter).progress(call, &self.config.prices)
     }
 
-    /// Whether the workers must decide together how an event is counted, before it is.
+    /// Whether the workers must decide together how this is counted, before it is.
     #[must_use]
-    pub fn must_admit_series(&self, event: &Event) -> bool {
-        self.measurer.must_admit(event)
+    pub fn must_admit_series(&self, counted: Counted<'_>) -> bool {
+        self.measurer.must_admit(counted)
     }
 
-    /// Admits the series of an event to those of all workers, where there is room; `true` when that changes them.
+    /// Admits the series of this to those of all workers, where there is room; `true` when that changes them.
     #[must_use]
-    pub fn admit_series(&self, event: &Event, admitted: &mut Admitted) -> bool {
-        self.measurer.admit(event, admitted)
+    pub fn admit_series(&self, counted: Counted<'_>, admitted: &mut Admitted) -> bool {
+        self.measurer.admit(counted, admitted)
     }
 
     /// Takes over which series all workers admitted.
@@ -243,6 +242,11 @@ impl Meter {
     #[inline(never)]
     pub fn measure(&mut self, event: &Event) -> Vec<Measurement> {
         self.measurer.measure(event)
+    }
+
+    /// What the gateway counts for an operator's report on a task.
+    pub fn measure_outcome(&mut self, outcome: &TaskOutcome) -> Vec<Measurement> {
+        self.measurer.measure_outcome(outcome)
     }
 
     fn cannot_judge(&self, call: &mut Call, reason: Unmetered, message: &str) -> Verdict {

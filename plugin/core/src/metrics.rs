@@ -9,12 +9,14 @@
 use crate::attribution::Dimension;
 use crate::config::Config;
 use crate::config::raw::Action;
-use crate::event::{Event, Outcome, UsageSource};
+use crate::event::{Event, Outcome, Proportion, UsageSource};
+use crate::health::{self, ErrorClass};
 use crate::limit::{Finding, Limit, Pattern, Standing};
 use crate::money::Usd;
 use crate::names::{label, metric};
 use crate::prompt::Component;
 use crate::series::{Admitted, Caps, OTHER, Set, Standing as Admission};
+use crate::task_outcome::TaskOutcome;
 use crate::usage::Bucket;
 use siphasher::sip::SipHasher13;
 use std::cell::Cell;
@@ -114,7 +116,7 @@ impl Measurer {
         let mut labels = config.labels.clone();
         labels.sort_unstable();
         labels.dedup();
-        let weight = series_of_a_call(&config.limits);
+        let weight = series_of_a_call(&config.limits, config.alternatives.len());
         // Calls that are not admitted need their place too.
         let series = config.max_series.saturating_sub(weight).saturating_sub(SERIES_OF_THE_FILTER);
         let caps = Caps { values: config.max_label_values, series };
@@ -122,17 +124,17 @@ impl Measurer {
         Self { labels, models: config.metric_models.clone(), caps, weight, admitted: Admitted::default(), names }
     }
 
-    /// Whether the other workers have a say in how this event is counted.
+    /// Whether the other workers have a say in how this is counted.
     #[must_use]
-    pub fn must_admit(&self, event: &Event) -> bool {
+    pub fn must_admit(&self, counted: Counted<'_>) -> bool {
         let is_open = |mut set: Set<'_>| self.admitted.fold(&mut set, self.caps) == Admission::Open;
-        self.with_sets(event, is_open).contains(&true)
+        self.with_sets(counted, is_open).contains(&true)
     }
 
-    /// Admits to what all workers admitted what the event needs; `true` when that changes it.
+    /// Admits to what all workers admitted what this needs; `true` when that changes it.
     #[must_use]
-    pub fn admit(&self, event: &Event, admitted: &mut Admitted) -> bool {
-        self.with_sets(event, |set| admitted.admit(set, self.caps)).contains(&true)
+    pub fn admit(&self, counted: Counted<'_>, admitted: &mut Admitted) -> bool {
+        self.with_sets(counted, |set| admitted.admit(set, self.caps)).contains(&true)
     }
 
     /// Takes over what all workers admitted.
@@ -202,6 +204,39 @@ impl Measurer {
                 add(metric::THRESHOLDS, &labels, Kind::Counter, Amount::Whole(1));
             }
         }
+        for (cause, count, cost) in made_again(event) {
+            add(metric::RETRIES, &[(label::CAUSE, cause)], Kind::Counter, Amount::Whole(count));
+            if let Some(cost) = cost {
+                add(metric::RETRY_COST, &[(label::CAUSE, cause)], Kind::Counter, Amount::Money(cost));
+            }
+        }
+        if let Some(routing) = &event.routing {
+            if routing.fallback == Some(true) {
+                add(metric::FALLBACKS, &[], Kind::Counter, Amount::Whole(1));
+            }
+            if let (Some(_), Some(cost)) = (&routing.overhead, event.cost_usd) {
+                add(metric::OVERHEAD_COST, &[], Kind::Counter, Amount::Money(cost));
+            }
+            for other in &routing.alternatives {
+                let labels = [(label::ALTERNATIVE, other.model.as_str())];
+                let cost = other.cost_usd.into_iter();
+                cost.for_each(|cost| add(metric::ALTERNATIVE_COST, &labels, Kind::Counter, Amount::Money(cost)));
+            }
+        }
+        if let Some(class) = event.error_class {
+            add(metric::ERRORS, &[(label::CLASS, class.name())], Kind::Counter, Amount::Whole(1));
+            if let Some(cost) = event.cost_usd.filter(|cost| *cost > Usd::ZERO) {
+                add(metric::FAILED_COST, &[], Kind::Counter, Amount::Money(cost));
+            }
+        }
+        for (counted, limit) in event.rate_limits.iter().flatten() {
+            let used = limit.utilization.map(Proportion::permille).into_iter();
+            let labels = [(label::TYPE, *counted)];
+            used.for_each(|used| add(metric::RATE_LIMIT_USED, &labels, Kind::Gauge, Amount::Whole(used)));
+        }
+        if let Some(time) = event.time_per_output_token_us {
+            add(metric::TIME_PER_TOKEN, &[], Kind::Histogram, Amount::Whole(time));
+        }
         if event.outcome != Outcome::Denied {
             add(metric::DURATION, &[], Kind::Histogram, Amount::Whole(event.timing.duration_ms));
             let ttft = event.timing.ttft_ms.into_iter();
@@ -212,7 +247,29 @@ impl Measurer {
             measured.push(Measurement { metric, kind: Kind::Counter, amount: 1 });
         }
         event.limits.iter().for_each(|found| self.budget(found, &mut measured));
+        event.task_outcome.iter().for_each(|outcome| measured.extend(self.measure_outcome(outcome)));
         measured
+    }
+
+    /// What a report on a task counts: under the labels of whose task it is, since a task has many models.
+    pub fn measure_outcome(&mut self, outcome: &TaskOutcome) -> Vec<Measurement> {
+        let mut set = self.set_of_outcome(outcome);
+        if self.admitted.fold(&mut set, self.caps) != Admission::Admitted {
+            set.labels.iter_mut().for_each(|(_, value)| *value = OTHER);
+        }
+        let base = set.labels;
+        let names = self.names.with(&base);
+        let labels = [(label::RESULT, outcome.result.name())];
+        let news = &outcome.news;
+        let count = (metric::TASK_OUTCOMES, Amount::Whole(u64::from(news.is_new)));
+        [count, (metric::TASK_OUTCOME_COST, Amount::Money(news.cost))]
+            .into_iter()
+            .filter_map(|(metric, amount)| {
+                let name = spelled(names, metric, &labels, &base)?;
+                let amount = name.counted(amount);
+                Some(Measurement { metric: Rc::clone(&name.metric), kind: Kind::Counter, amount })
+            })
+            .collect()
     }
 
     /// How a budget stands. Of keys beyond the cap nothing is shown: amounts of several would make no sense as one.
@@ -251,13 +308,33 @@ impl Measurer {
         listed.or_else(|| event.prices.first().map(|price| price.model.as_str())).unwrap_or("unknown")
     }
 
-    /// Every set of labels that the event is counted under.
-    fn with_sets<T>(&self, event: &Event, mut each: impl FnMut(Set<'_>) -> T) -> Vec<T> {
-        let budgets = event.limits.iter().filter(|found| found.gauges.is_some()).map(BudgetLabels::of);
-        let budgets: Vec<_> = budgets.collect();
-        let sets = std::iter::once(self.set_of_call(event)).chain(budgets.iter().map(BudgetLabels::set));
-        sets.map(&mut each).collect()
+    /// The configured dimensions, of whoever a task belongs to.
+    fn set_of_outcome<'a>(&self, outcome: &'a TaskOutcome) -> Set<'a> {
+        let labels = self.labels.iter().filter_map(|label| Some((label.name(), outcome.owner.get(*label)?)));
+        const RESULTS: u64 = 4;
+        Set { labels: labels.collect(), weight: RESULTS }
     }
+
+    /// Every set of labels that this is counted under.
+    fn with_sets<T>(&self, counted: Counted<'_>, mut each: impl FnMut(Set<'_>) -> T) -> Vec<T> {
+        let (event, outcome) = match counted {
+            Counted::Event(event) => (Some(event), event.task_outcome.as_ref()),
+            Counted::Outcome(outcome) => (None, Some(outcome)),
+        };
+        let budgets = event.into_iter().flat_map(|event| &event.limits).filter(|found| found.gauges.is_some());
+        let budgets: Vec<_> = budgets.map(BudgetLabels::of).collect();
+        let sets = event.map(|event| self.set_of_call(event)).into_iter().chain(budgets.iter().map(BudgetLabels::set));
+        sets.chain(outcome.map(|outcome| self.set_of_outcome(outcome))).map(&mut each).collect()
+    }
+}
+
+/// Something that is counted.
+#[derive(Clone, Copy, Debug)]
+pub enum Counted<'a> {
+    /// A call that is over.
+    Event(&'a Event),
+    /// An operator's report on a task.
+    Outcome(&'a TaskOutcome),
 }
 
 /// What the gauges of a budget are labelled with.
@@ -279,28 +356,44 @@ impl BudgetLabels {
     }
 }
 
+/// Calls that were made again, by the cause: how many, and what those before cost.
+fn made_again(event: &Event) -> impl Iterator<Item = (&'static str, u64, Option<Usd>)> {
+    let client = event.retry.as_ref().map(|retry| ("client", 1, retry.earlier_cost_usd));
+    let gateway = event.attempts.as_ref();
+    let gateway = gateway.map(|tries| ("gateway", tries.count.saturating_sub(1), tries.estimated_cost_usd));
+    let misrouted = event.routing.as_ref().and_then(|routing| routing.misrouted.as_ref());
+    let misrouted = misrouted.map(|misrouted| ("misrouting", 1, misrouted.cost_usd));
+    [client, gateway, misrouted].into_iter().flatten()
+}
+
 /// The most series that calls with the same labels can have.
-fn series_of_a_call(limits: &[Limit]) -> u64 {
+fn series_of_a_call(limits: &[Limit], alternatives: usize) -> u64 {
     const OUTCOMES: usize = 8;
     const DIRECTIONS: usize = 2;
     /// With some to spare, for reasons to come.
     const REASONS: usize = 16;
-    /// Cost, savings, losses, unpriced; unused tools, hits and repeats with what they cost; the two histograms.
-    const SINGLE: usize = 12;
+    /// Each with a count and a cost.
+    const CAUSES: usize = 3 * 2;
+    const RATE_LIMITS: usize = health::COUNTED.len();
+    /// Cost, savings, losses, unpriced; unused tools, hits and repeats with what they cost; fallbacks, overhead,
+    /// failures; the three histograms.
+    const SINGLE: usize = 16;
     const MISSES: usize = 8;
     /// Instructions and tools.
     const DRIFTS: usize = 2;
     // Refused or observed, and each threshold.
     let of_limit = |limit: &Limit| limit.thresholds.len().saturating_add(2);
     let components = Component::ALL.len().saturating_mul(2);
-    let parts = [OUTCOMES, DIRECTIONS, Bucket::ALL.len(), components, REASONS, SINGLE, MISSES, DRIFTS];
-    let series = parts.into_iter().chain(limits.iter().map(of_limit)).fold(0, usize::saturating_add);
+    let (classes, buckets) = (ErrorClass::ALL.len(), Bucket::ALL.len());
+    let told = [OUTCOMES, DIRECTIONS, buckets, components, REASONS, CAUSES, classes, RATE_LIMITS, SINGLE, alternatives];
+    let parts = told.into_iter().chain([MISSES, DRIFTS]);
+    let series = parts.chain(limits.iter().map(of_limit)).fold(0, usize::saturating_add);
     u64::try_from(series).unwrap_or(u64::MAX)
 }
 
 /// The least `max_series` that lets the calls of one application be told apart.
-pub(crate) fn least_series(limits: &[Limit]) -> u64 {
-    series_of_a_call(limits).saturating_mul(2).saturating_add(SERIES_OF_THE_FILTER)
+pub(crate) fn least_series(limits: &[Limit], alternatives: usize) -> u64 {
+    series_of_a_call(limits, alternatives).saturating_mul(2).saturating_add(SERIES_OF_THE_FILTER)
 }
 
 /// Names that were spelled before, by the labels that all metrics of a call share. Spelling is most of the work of

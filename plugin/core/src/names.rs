@@ -11,6 +11,8 @@ pub const GRANT_SCHEMA: &str = "tollgate.grant/1";
 pub const THRESHOLD_LOG_PREFIX: &str = "tollgate threshold ";
 /// What the log line of a grant starts with.
 pub const GRANT_LOG_PREFIX: &str = "tollgate grant ";
+/// What the log line of a report on a task starts with.
+pub const OUTCOME_LOG_PREFIX: &str = "tollgate outcome ";
 /// What an event's log line starts with.
 pub const EVENT_LOG_PREFIX: &str = "tollgate event ";
 
@@ -73,15 +75,39 @@ pub mod metric {
     pub const EXPORT_DROPPED: &str = "tollgate_export_dropped_total";
     /// Labels of calls that were counted as `other`, by label.
     pub const FOLDED: &str = "tollgate_folded_total";
+    /// Calls that were made before, by who sent them again.
+    pub const RETRIES: &str = "tollgate_retries_total";
+    /// What tries cost that had to be made again, in nanodollars, by cause.
+    pub const RETRY_COST: &str = "tollgate_retry_cost_nanousd_total";
+    /// Calls that another model answered than was asked for.
+    pub const FALLBACKS: &str = "tollgate_fallbacks_total";
+    /// Cost of calls that are overhead of others, in nanodollars.
+    pub const OVERHEAD_COST: &str = "tollgate_overhead_cost_nanousd_total";
+    /// What calls would have cost on another model, in nanodollars.
+    pub const ALTERNATIVE_COST: &str = "tollgate_alternative_cost_nanousd_total";
+    /// Cost of calls that did not end well, in nanodollars.
+    pub const FAILED_COST: &str = "tollgate_failed_cost_nanousd_total";
+    /// Calls that failed, by class of error.
+    pub const ERRORS: &str = "tollgate_errors_total";
+    /// How much of a provider's rate limit is used, in per mille, by what it counts.
+    pub const RATE_LIMIT_USED: &str = "tollgate_rate_limit_used_permille";
+    /// Results of tasks that were reported, by result.
+    pub const TASK_OUTCOMES: &str = "tollgate_task_outcomes_total";
+    /// What tasks had cost when their result was reported, in nanodollars, by result.
+    pub const TASK_OUTCOME_COST: &str = "tollgate_task_outcome_cost_nanousd_total";
+    /// What the operator pays each month whatever is called, in nanodollars, by item.
+    pub const MONTHLY_COST: &str = "tollgate_monthly_cost_nanousd";
     /// Configurations that were refused.
     pub const CONFIG_ERRORS: &str = "tollgate_config_errors_total";
     /// Whole calls, in milliseconds.
     pub const DURATION: &str = "tollgate_duration_ms";
     /// Time to the first byte of the answer, in milliseconds.
     pub const TTFT: &str = "tollgate_ttft_ms";
+    /// Time from one output token to the next, in microseconds.
+    pub const TIME_PER_TOKEN: &str = "tollgate_time_per_output_token_us";
 
     /// Every metric, in the order in which the README lists them.
-    pub const ALL: [&str; 31] = [
+    pub const ALL: [&str; 43] = [
         REQUESTS,
         TOKENS,
         BUCKET_TOKENS,
@@ -102,6 +128,17 @@ pub mod metric {
         UNPRICED,
         LIMITED,
         THRESHOLDS,
+        RETRIES,
+        RETRY_COST,
+        FALLBACKS,
+        OVERHEAD_COST,
+        ALTERNATIVE_COST,
+        FAILED_COST,
+        ERRORS,
+        RATE_LIMIT_USED,
+        TASK_OUTCOMES,
+        TASK_OUTCOME_COST,
+        MONTHLY_COST,
         BUDGET_USED,
         BUDGET_RESERVED,
         BUDGET_LIMIT,
@@ -113,6 +150,7 @@ pub mod metric {
         CONFIG_ERRORS,
         DURATION,
         TTFT,
+        TIME_PER_TOKEN,
     ];
 }
 
@@ -147,11 +185,39 @@ pub mod label {
 
     /// A label that was folded.
     pub const LABEL: &str = "label";
+    /// Why a call was made again: `client`, `gateway`, `misrouting`.
+    pub const CAUSE: &str = "cause";
+    /// A class of errors.
+    pub const CLASS: &str = "class";
+    /// A model to compare with.
+    pub const ALTERNATIVE: &str = "alternative";
+    /// The result of a task.
+    pub const RESULT: &str = "result";
+    /// What is paid each month.
+    pub const ITEM: &str = "item";
 
     /// Every one of them, in the order in which they follow a metric's name; dimensions of attribution come last, in
     /// theirs. Kong looks for each label only behind the one before it.
-    pub const ALL: [&str; 14] = [
-        OUTCOME, TYPE, COMPONENT, SIGNAL, REASON, LIMIT, ACTION, PERCENT, KEY, FUNCTION, STATUS, LABEL, MODEL, PROVIDER,
+    pub const ALL: [&str; 19] = [
+        OUTCOME,
+        TYPE,
+        COMPONENT,
+        SIGNAL,
+        REASON,
+        LIMIT,
+        ACTION,
+        PERCENT,
+        KEY,
+        FUNCTION,
+        STATUS,
+        LABEL,
+        CAUSE,
+        CLASS,
+        ALTERNATIVE,
+        RESULT,
+        ITEM,
+        MODEL,
+        PROVIDER,
     ];
 }
 
@@ -273,8 +339,18 @@ pub mod otlp {
     pub const PROPOSED_SOURCE: &str = "gen_ai.usage.cost.source";
 }
 
-/// Headers of a refusal, and of an answer that comes with a warning.
+/// Headers of a refusal, of an answer that comes with a warning, and of a request that reports on a task.
 pub mod header {
+    /// The result of a task: `accepted` or `rejected`.
+    pub const OUTCOME: &str = "x-tollgate-outcome";
+    /// The task that is reported on, where that is another than the call's.
+    pub const OUTCOME_TASK: &str = "x-tollgate-outcome-task";
+    /// How good the result is.
+    pub const OUTCOME_SCORE: &str = "x-tollgate-outcome-score";
+    /// Who judged.
+    pub const OUTCOME_EVALUATOR: &str = "x-tollgate-outcome-evaluator";
+    /// Whether the result was there in time: `met` or `missed`.
+    pub const OUTCOME_SLA: &str = "x-tollgate-outcome-sla";
     /// Tells the official SDKs whether to try again.
     pub const SHOULD_RETRY: &str = "x-should-retry";
     /// The limit that refused the call.

@@ -3,19 +3,23 @@
 //! ```text
 //! GET  PATH                                              -> the budgets, the nearest to their limit first
 //! POST PATH?account=A&amount=5.00&minutes=60             -> the budget with what it was granted
+//! POST PATH?task=T&outcome=accepted&app=A                -> the task with what it cost
 //! ```
 //! Everything is in the head of a request, since gateways differ in how they show bodies. An account is named as the list names
 //! it.
 //! Invariants: nothing is said without the token, not even whether there is an endpoint; tokens are compared in constant time.
 //! Must not know: how the ledger is kept.
 
+use crate::attribution::{Attribution, Dimension, Trust, bounded};
 use crate::head::{RequestHead, percent_decoded};
 use crate::ledger::{Bucket, Key};
 use crate::limit::{Account, Balance, Change, Limit};
 use crate::names::GRANT_SCHEMA;
+use crate::task_outcome::TaskOutcome;
 use crate::time::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 
 /// Most budgets that are listed.
 const LISTED_MAX: usize = 200;
@@ -38,6 +42,8 @@ pub enum Command<'a> {
     List,
     /// More for one account.
     Grant(Grant<'a>),
+    /// What became of a task.
+    Outcome(Box<TaskOutcome>),
     /// Something that makes no sense; the text says why.
     Mistaken(String),
 }
@@ -79,19 +85,37 @@ impl Operator {
         }
         Some(match head.method {
             "GET" => Command::List,
+            "POST" if field(query, "task").is_some() => {
+                report(query).map_or_else(Command::Mistaken, |report| Command::Outcome(Box::new(report)))
+            }
             "POST" => Grant::read(query, limits, now).map_or_else(Command::Mistaken, Command::Grant),
             _ => Command::Mistaken("ask with GET, grant with POST".to_owned()),
         })
     }
 }
 
+/// The value of a query's field.
+fn field<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
+    let mut fields = query.split('&').filter_map(|field| field.split_once('='));
+    fields.find(|(known, _)| *known == name).map(|(_, value)| percent_decoded(value))
+}
+
+/// A report on a task, and whose it is: the dimensions that its events name.
+fn report(query: &str) -> Result<TaskOutcome, String> {
+    let mut owner = Attribution::default();
+    for dimension in Dimension::ALL {
+        let value = field(query, dimension.name());
+        value.into_iter().for_each(|value| owner.set(dimension, bounded(&value), Trust::Gateway));
+    }
+    let name = |header: &str| header.strip_prefix("x-tollgate-").unwrap_or_default().replace('-', "_");
+    let read = |header: &str| field(query, &name(header)).map(|value| bounded(&value));
+    let outcome = TaskOutcome::new(&read).ok_or("`outcome` is neither `accepted` nor `rejected`")?;
+    outcome.owned_by(&owner).ok_or_else(|| "`task` is missing".to_owned())
+}
+
 impl<'a> Grant<'a> {
     fn read(query: &str, limits: &'a [Limit], now: Timestamp) -> Result<Self, String> {
-        let field = |name: &str| {
-            let mut fields = query.split('&').filter_map(|field| field.split_once('='));
-            let (_, value) = fields.find(|(known, _)| *known == name).ok_or(format!("`{name}` is missing"))?;
-            Ok::<_, String>(percent_decoded(value))
-        };
+        let field = |name: &str| field(query, name).ok_or(format!("`{name}` is missing"));
         let account = Key::of_text(&field("account")?).ok_or("`account` is none; take one from the list")?;
         let limit = limit_of(&account, limits).ok_or("`account` belongs to no limit of this configuration")?;
         let measure = limit.gauge.measure;
@@ -209,6 +233,7 @@ mod tests {
         Some(match command {
             Command::List => "list".to_owned(),
             Command::Grant(grant) => format!("{} {}", grant.limit.id, grant.amount),
+            Command::Outcome(outcome) => format!("{} {}", outcome.task, outcome.result.name()),
             Command::Mistaken(why) => why,
         })
     }
@@ -236,6 +261,14 @@ mod tests {
         assert!(told("/budgets?amount=1&minutes=1".to_owned()).contains("`account` is missing"));
         assert!(told("/budgets?account=account/1/3:old/1:1&amount=1&minutes=1".to_owned()).contains("no limit"));
         assert!(ask("DELETE", "/budgets", "secret").expect("an answer").contains("GET"));
+    }
+
+    #[test]
+    fn a_report_names_a_task_and_its_result() {
+        let told = |query: &str| ask("POST", &format!("/budgets?{query}"), "secret").expect("an answer");
+        assert_eq!(told("task=t%2D1&outcome=rejected&app=shop&outcome_score=2"), "t-1 rejected");
+        assert!(told("task=t-1").contains("`outcome`"));
+        assert!(told("task=&outcome=accepted").contains("`task` is missing"));
     }
 
     proptest::proptest! {

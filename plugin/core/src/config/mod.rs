@@ -14,12 +14,15 @@ use crate::downgrade::Downgrade;
 use crate::head::RequestHead;
 use crate::limit::{Limit, Pattern};
 use crate::metrics;
+use crate::money::Usd;
+use crate::names::label;
 use crate::operator::Operator;
 use crate::price::{Discount, Override, PriceBook, Rate, RateError, UnknownPrice};
+use crate::routing::RoutingHeaders;
 use crate::usage::{Bucket, PerBucket};
 use raw::{
-    AcceptEncoding, Decimal, FailureMode, HostChoice, RawConfig, RawDiscount, RawDowngrade, RawLimit, RawOperator,
-    RawOtlp, RawPrice, RawRoute, SharedData, UnknownPriceChoice,
+    AcceptEncoding, Decimal, FailureMode, HostChoice, RawConfig, RawDiscount, RawDowngrade, RawGpu, RawLimit,
+    RawMonthlyCost, RawOperator, RawOtlp, RawPrice, RawRoute, RawRouting, SharedData, UnknownPriceChoice,
 };
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -53,6 +56,14 @@ pub struct Config {
     pub limits: Vec<Limit>,
     /// Models that may answer in the place of others.
     pub downgrades: Vec<Downgrade>,
+    /// How long a try of a step is remembered, in milliseconds; 0 where none is.
+    pub retry_window_ms: u64,
+    /// Where routers say what they decided.
+    pub routing: RoutingHeaders,
+    /// Models to compare costs with.
+    pub alternatives: Vec<String>,
+    /// What is paid each month whatever is called: the item, its scenario, and the amount.
+    pub monthly: Vec<MonthlyCost>,
     /// Where operators see budgets.
     pub operator: Option<Operator>,
     /// Dimensions that label metrics.
@@ -79,6 +90,17 @@ struct RouteRule {
     provider: Option<String>,
     include_usage: Option<bool>,
     ignore: bool,
+}
+
+/// What is paid each month whatever is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MonthlyCost {
+    /// What for.
+    pub item: String,
+    /// The scenario that it belongs to; all of them share it when absent.
+    pub scenario: Option<String>,
+    /// Dollars.
+    pub usd: Usd,
 }
 
 impl Default for Config {
@@ -129,6 +151,15 @@ impl Config {
     #[must_use]
     pub fn asks_for_routes(&self) -> bool {
         self.limits.iter().any(|limit| limit.matching.route.is_some())
+    }
+
+    /// What is paid each month whatever is called: labels, and nanodollars.
+    pub fn monthly_costs(&self) -> impl Iterator<Item = (Vec<(&'static str, &str)>, u64)> {
+        self.monthly.iter().map(|cost| {
+            let scenario = cost.scenario.as_deref().map(|scenario| (Dimension::Scenario.name(), scenario));
+            let labels = std::iter::once((label::ITEM, cost.item.as_str())).chain(scenario).collect();
+            (labels, u64::try_from(cost.usd.nano_floor()).unwrap_or(u64::MAX))
+        })
     }
 
     /// The route of a request; `None` for traffic that is no LLM call.
@@ -201,7 +232,7 @@ impl Compiler {
             self.error("metrics.max_values".to_owned(), "0 would fold every value", "allow at least 1");
         }
         let limits = self.limits(&raw);
-        let least = metrics::least_series(&limits);
+        let least = metrics::least_series(&limits, raw.routing.alternatives.len());
         if raw.metrics.max_series < least {
             let problem = format!("{} series are too few for the calls of one application", raw.metrics.max_series);
             self.error("metrics.max_series".to_owned(), problem, format!("allow at least {least}"));
@@ -218,6 +249,10 @@ impl Compiler {
             prices: self.prices(&raw),
             limits,
             downgrades: self.downgrades(&raw),
+            retry_window_ms: self.retry_window_ms(&raw),
+            routing: routing_headers(&raw.routing),
+            alternatives: self.alternatives(&raw),
+            monthly: self.monthly(&raw),
             operator: self.operator(&raw),
             labels: raw.metrics.labels.clone(),
             max_label_values: usize::try_from(raw.metrics.max_values).unwrap_or(usize::MAX),
@@ -289,6 +324,45 @@ impl Compiler {
             self.error("operator.token_sha256".to_owned(), "no SHA-256", hint);
         }
         Some(Operator { path: path.clone(), token_sha256: token? })
+    }
+
+    fn retry_window_ms(&mut self, raw: &RawConfig) -> u64 {
+        const SECONDS_MAX: u32 = 3_600;
+        let seconds = raw.retries.window_seconds;
+        if seconds > SECONDS_MAX {
+            let problem = format!("{seconds} seconds is longer than any client waits");
+            self.error(
+                "retries.window_seconds".to_owned(),
+                problem,
+                format!("give at most {SECONDS_MAX}, or 0 for none"),
+            );
+        }
+        u64::from(seconds).saturating_mul(1_000)
+    }
+
+    fn alternatives(&mut self, raw: &RawConfig) -> Vec<String> {
+        const ALTERNATIVES_MAX: usize = 8;
+        let models = &raw.routing.alternatives;
+        if models.len() > ALTERNATIVES_MAX {
+            let hint = format!("name at most {ALTERNATIVES_MAX}");
+            self.error("routing.alternatives".to_owned(), "too many: each is priced for every call", hint);
+        }
+        models.clone()
+    }
+
+    fn monthly(&mut self, raw: &RawConfig) -> Vec<MonthlyCost> {
+        let costs = raw.monthly_costs.iter().enumerate();
+        let read = |(index, cost): (usize, &RawMonthlyCost)| match Usd::parse(&cost.usd.0) {
+            Ok(usd) if usd >= Usd::ZERO && !cost.item.is_empty() => {
+                Some(MonthlyCost { item: cost.item.clone(), scenario: cost.scenario.clone(), usd })
+            }
+            _ => {
+                let path = self.written.item("monthly_costs", index);
+                self.error(path, "no cost", "give `item` a name, and `usd` dollars per month");
+                None
+            }
+        };
+        costs.filter_map(read).collect()
     }
 
     #[inline(never)]
@@ -392,15 +466,38 @@ impl Compiler {
         for (field, bucket, decimal) in per_million {
             tokens.set(bucket, self.rate(&format!("{item}.{field}"), decimal.as_ref(), Rate::per_million));
         }
+        if let Some(gpu) = &raw.gpu {
+            for (field, bucket, per_second) in [
+                ("input_tokens_per_second", Bucket::InputUncached, gpu.input_tokens_per_second),
+                ("output_tokens_per_second", Bucket::Output, gpu.output_tokens_per_second),
+            ] {
+                if tokens.get(bucket).is_some() {
+                    self.error(format!("{item}.gpu"), "there is a price per token already", "give one of the two");
+                }
+                tokens.set(bucket, self.gpu_rate(&format!("{item}.gpu.{field}"), gpu, per_second));
+            }
+        }
         let path = format!("{item}.web_searches_per_thousand");
         let web_search = self.rate(&path, raw.web_searches_per_thousand.as_ref(), Rate::per_thousand);
         let path = format!("{item}.requests_per_thousand");
         let request = self.rate(&path, raw.requests_per_thousand.as_ref(), Rate::per_thousand);
         let is_given = per_million.iter().any(|(_, _, decimal)| decimal.is_some());
-        if raw.requests_per_thousand.is_none() && !is_given {
+        if raw.requests_per_thousand.is_none() && raw.gpu.is_none() && !is_given {
             self.error(item, "no price given", "give at least `input_per_million`");
         }
         Override { provider: raw.provider.clone(), model: raw.model.clone(), tokens, web_search, request }
+    }
+
+    /// What a token costs on machines of the operator's own.
+    fn gpu_rate(&mut self, path: &str, gpu: &RawGpu, per_second: u64) -> Option<Rate> {
+        let percent = u64::from(gpu.reserve_percent).saturating_add(u64::from(gpu.non_production_percent));
+        let rate = Usd::parse(&gpu.usd_per_hour.0).ok();
+        let rate = rate.and_then(|hour| Rate::of_machines(hour, gpu.count, percent, per_second));
+        if rate.is_none() {
+            let hint = "give `usd_per_hour` of one GPU, and how many tokens all of them process in a second";
+            self.error(path.to_owned(), "no price can be made of it", hint);
+        }
+        rate
     }
 
     fn rate(
@@ -416,6 +513,18 @@ impl Compiler {
                 None
             }
         }
+    }
+}
+
+fn routing_headers(raw: &RawRouting) -> RoutingHeaders {
+    let known = RoutingHeaders::known();
+    let names = |own: &Option<Vec<String>>, known: Vec<String>| own.clone().unwrap_or(known);
+    RoutingHeaders {
+        selected: names(&raw.selected_headers, known.selected),
+        candidates: names(&raw.candidates_headers, known.candidates),
+        confidence: names(&raw.confidence_headers, known.confidence),
+        reason: names(&raw.reason_headers, known.reason),
+        overhead: names(&raw.overhead_headers, known.overhead),
     }
 }
 

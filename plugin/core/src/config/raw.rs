@@ -69,7 +69,13 @@ pub struct RawConfig {
     /// Models that may answer in the place of others, where a limit says `downgrade`. The first counts that can do what a
     /// call asks for.
     pub downgrades: Vec<RawDowngrade>,
-    /// Where operators see budgets and raise them for a time. Off when absent.
+    /// How calls are recognised that were made before.
+    pub retries: RawRetries,
+    /// What routers say of their decisions, and models to compare costs with.
+    pub routing: RawRouting,
+    /// What is paid each month whatever is called, as part of what a scenario costs.
+    pub monthly_costs: Vec<RawMonthlyCost>,
+    /// Where operators see budgets, raise them for a time, and report on tasks. Off when absent.
     pub operator: Option<RawOperator>,
     /// Metrics.
     pub metrics: RawMetrics,
@@ -139,12 +145,85 @@ impl Default for RawConfig {
             few_shot_markers: Vec::new(),
             limits: Vec::new(),
             downgrades: Vec::new(),
+            retries: RawRetries::default(),
+            routing: RawRouting::default(),
+            monthly_costs: Vec::new(),
             metrics: RawMetrics::default(),
             log_events: true,
             operator: None,
             otlp: None,
         }
     }
+}
+
+/// How calls are recognised that were made before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct RawRetries {
+    /// For how long after a call the same step of the same caller is taken for another try, in seconds; 0 for not at all.
+    pub window_seconds: u32,
+}
+
+impl Default for RawRetries {
+    fn default() -> Self {
+        Self { window_seconds: 120 }
+    }
+}
+
+/// What routers say of their decisions: names of headers, of requests and answers, strongest first. Those of known
+/// routers when absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct RawRouting {
+    /// The model that was chosen.
+    pub selected_headers: Option<Vec<String>>,
+    /// The models that it was chosen from, separated by commas.
+    pub candidates_headers: Option<Vec<String>>,
+    /// How sure the router is, 0 to 1.
+    pub confidence_headers: Option<Vec<String>>,
+    /// Why.
+    pub reason_headers: Option<Vec<String>>,
+    /// The call is made for the sake of its task's other calls; the value says by what (`router`, `guard`).
+    pub overhead_headers: Option<Vec<String>>,
+    /// Models on which the cost of each call is worked out too, 8 at most.
+    pub alternatives: Vec<String>,
+}
+
+/// What is paid each month whatever is called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RawMonthlyCost {
+    /// What for: evaluations, engineering, a vector database.
+    pub item: String,
+    /// Dollars per month.
+    pub usd: Decimal,
+    /// The scenario that it belongs to; all of them share it when absent.
+    #[serde(default)]
+    pub scenario: Option<String>,
+}
+
+/// Machines of the operator's own, from which the price of a token is worked out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RawGpu {
+    /// Dollars per hour of one GPU.
+    pub usd_per_hour: Decimal,
+    /// How many there are.
+    pub count: u32,
+    /// Input tokens that all of them read in a second, at their usual load.
+    pub input_tokens_per_second: u64,
+    /// Output tokens that all of them write in a second, at their usual load.
+    pub output_tokens_per_second: u64,
+    /// Percent on top for machines that are held in reserve.
+    #[serde(default)]
+    pub reserve_percent: u32,
+    /// Percent on top for staging and tests.
+    #[serde(default)]
+    pub non_production_percent: u32,
 }
 
 /// Where operators see budgets and raise them.
@@ -291,6 +370,8 @@ pub struct RawPrice {
     pub web_searches_per_thousand: Option<Decimal>,
     /// Dollars per thousand requests.
     pub requests_per_thousand: Option<Decimal>,
+    /// Machines of your own, in place of prices per token.
+    pub gpu: Option<RawGpu>,
 }
 
 /// A discount on the built-in list, fees included. Prices of your own are taken as they are.

@@ -228,7 +228,12 @@ mod tests {
     }
 
     fn account(tokens: u64) -> TaskAccount {
-        TaskAccount::default().charged(&Charge { input_tokens: tokens, output_tokens: 0, cost: None })
+        TaskAccount::default().charged(&Charge {
+            input_tokens: tokens,
+            output_tokens: 0,
+            cost: None,
+            is_overhead: false,
+        })
     }
 
     fn put(bucket: &mut Bucket<'_>, name: &str, tokens: u64, seconds: u64, keep: Keep) -> Result<(), LedgerError> {

@@ -56,6 +56,17 @@ impl Rate {
         Self::per(text, 1_000, 12)
     }
 
+    /// What a token costs where `count` machines at a price per hour process so many in a second, with so many percent on
+    /// top for machines that wait or serve tests; rounded up to a femtodollar. `None` where that is no price.
+    #[must_use]
+    pub fn of_machines(hour: Usd, count: u32, percent: u64, tokens_per_second: u64) -> Option<Self> {
+        const SECONDS: i128 = 3_600;
+        let tokens = i128::from(tokens_per_second).checked_mul(SECONDS)?.checked_mul(100)?;
+        let whole = hour.femto().checked_mul(i128::from(count))?.checked_mul(i128::from(percent.checked_add(100)?))?;
+        let up = whole.checked_add(tokens.checked_sub(1)?)?.checked_div(tokens).filter(|_| tokens > 0)?;
+        u64::try_from(up).ok().filter(|rate| *rate > 0).map(Self)
+    }
+
     fn per(text: &str, units: i128, decimals: usize) -> Result<Self, RateError> {
         let femto = Usd::parse(text)?.femto();
         let whole = femto.checked_rem(units) == Some(0);

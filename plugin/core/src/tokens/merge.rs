@@ -22,6 +22,7 @@ use super::tables::{NO_ID, Vocabulary, merged, merged_bytes, token_of_byte};
 pub(super) const SHORT: usize = 62;
 
 /// The number of tokens of a piece, which is not empty.
+#[inline]
 pub(super) fn count<V: Vocabulary>(piece: &[u8]) -> u64 {
     match piece.len() {
         0..=1 => piece.len() as u64,
@@ -44,6 +45,7 @@ const NO_JOIN: u64 = (NO_ID as u64) << 32;
 /// bits of a word, so that nothing ever moves. Joins have 64 bits because compilers leave their comparison scalar: a
 /// vector of joins, one of which was just written, has to wait for the write (measured: a third slower).
 #[expect(clippy::cast_possible_truncation, reason = "the halves of a join: a position below N, and an id")]
+#[inline]
 fn short<V: Vocabulary, const N: usize>(piece: &[u8]) -> u64 {
     const {
         assert!(N.is_power_of_two() && N <= 64);
@@ -109,6 +111,7 @@ struct Part {
 }
 
 /// Any length: the joins wait in a heap, and those that another join made void are skipped when they come up.
+#[inline]
 fn long<V: Vocabulary>(piece: &[u8]) -> u64 {
     let Ok(len) = u32::try_from(piece.len()) else { return piece.len() as u64 };
     let mut parts: Vec<Part> = (0..len)
@@ -145,6 +148,7 @@ fn long<V: Vocabulary>(piece: &[u8]) -> u64 {
 }
 
 /// Notes what the part at a position and the next one join into, if both exist.
+#[inline]
 fn offer<V: Vocabulary>(parts: &mut [Part], waiting: &mut BinaryHeap<Reverse<(u32, u32)>>, at: u32) {
     let Some(&Part { id, next, .. }) = part_at(parts, at) else { return };
     let join = part_at(parts, next).map_or(NO_ID, |next| merged::<V>(id, next.id));
@@ -156,6 +160,7 @@ fn offer<V: Vocabulary>(parts: &mut [Part], waiting: &mut BinaryHeap<Reverse<(u3
     }
 }
 
+#[inline]
 fn part_at(parts: &[Part], at: u32) -> Option<&Part> {
     parts.get(at as usize)
 }

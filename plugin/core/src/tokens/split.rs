@@ -116,6 +116,7 @@ impl<'a> Splitter<'a> {
         (end > small && ends).then_some(end)
     }
 
+    #[inline]
     fn o200k(&mut self, at: usize) -> usize {
         let first = self.char_at(at);
         let second = self.text.get(at + first.len).copied().unwrap_or(WIDE_BYTE);
@@ -150,6 +151,7 @@ impl<'a> Splitter<'a> {
             .unwrap_or_else(|| self.space(at, Pattern::O200k))
     }
 
+    #[inline]
     fn cl100k(&mut self, at: usize) -> usize {
         let first = self.char_at(at);
         let end = self.contraction(at);
@@ -172,6 +174,7 @@ impl<'a> Splitter<'a> {
     /// `U*` takes all it can. If `\p{Ll}` follows, `L+` takes what it can from there. Otherwise `U*` gives characters
     /// back until one is in `L` too: the last such one, and `L+` ends right after it, because whatever came behind it
     /// was not in `L`. If there is none, the second alternative takes the run, and `L*` finds nothing more.
+    #[inline]
     fn word(&mut self, at: usize) -> Option<(usize, Alternative)> {
         let mut end = at;
         let mut after_caseless = None;
@@ -197,6 +200,7 @@ impl<'a> Splitter<'a> {
 
     /// `(?i:'s|'t|'re|'ve|'m|'ll|'d)?`: the end of a contraction that starts at `at`, else `at`. Without case, `s` is
     /// also U+017F.
+    #[inline]
     fn contraction(&mut self, at: usize) -> usize {
         if self.text.get(at) != Some(&b'\'') {
             return at;
@@ -213,6 +217,7 @@ impl<'a> Splitter<'a> {
     }
 
     /// `\p{N}{1,3}`.
+    #[inline]
     fn number(&mut self, at: usize, first: Char) -> Option<usize> {
         if !first.is(NUMBER) {
             return None;
@@ -229,6 +234,7 @@ impl<'a> Splitter<'a> {
     }
 
     /// ` ?[^\s\p{L}\p{N}]+` and then any of `trailing`.
+    #[inline]
     fn symbols(&mut self, at: usize, first: Char, trailing: impl Fn(u8) -> bool) -> Option<usize> {
         let start = if self.text.get(at) == Some(&b' ') { at + first.len } else { at };
         let mut end = start;
@@ -252,6 +258,7 @@ impl<'a> Splitter<'a> {
     /// White space that no other alternative took: up to the last line end of the run (`\s*[\r\n]+`); without one, the
     /// run at the end of the text, else the run but for its last character (`\s+(?!\S)`), which the next piece may
     /// begin with, unless it is the only one (`\s+`). cl100k_base looks for the end of the text first (`\s++$`).
+    #[inline]
     fn space(&mut self, at: usize, pattern: Pattern) -> usize {
         let (mut end, mut last, mut after_newline) = (at, at, None);
         loop {
@@ -275,6 +282,7 @@ impl<'a> Splitter<'a> {
     }
 
     /// The end of the run of characters of these classes.
+    #[inline]
     fn run(&mut self, at: usize, classes: u8) -> usize {
         let mut end = at;
         loop {
@@ -297,6 +305,7 @@ impl<'a> Splitter<'a> {
     }
 
     /// A character of two to four bytes. The text is valid UTF-8, but may end inside of a character.
+    #[inline]
     fn wide_char_at(&mut self, at: usize, first: u8) -> Char {
         let six = |byte: u8| u32::from(byte & 0x3F);
         let rest = self.text.get(at + 1..).unwrap_or_default();
@@ -314,6 +323,7 @@ impl<'a> Splitter<'a> {
         Char { class: class_of(code), len }
     }
 
+    #[inline]
     const fn end(&mut self) -> Char {
         self.open = true;
         Char { class: 0, len: 0 }
