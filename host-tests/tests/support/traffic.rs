@@ -60,5 +60,6 @@ pub fn native_event_at(recording: &Recording, host: &str, path: &str, now: Times
 /// An event without its times, and without what only a gateway's workers know.
 pub fn timeless(mut event: Value) -> Value {
     (event["time"], event["timing"], event["task"]) = (Value::Null, Value::Null, Value::Null);
+    event["time_per_output_token_us"] = Value::Null;
     event
 }
