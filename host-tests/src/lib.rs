@@ -9,6 +9,7 @@ pub mod agent;
 pub mod artifact;
 pub mod demo;
 pub mod envoy;
+pub mod events;
 pub mod gateway;
 pub mod kong;
 pub mod loopback;

@@ -21,6 +21,8 @@ enum Command {
     Demo(cli::demo::Arguments),
     /// Run recorded exchanges through the real filter and print one event each.
     Replay(cli::replay::Arguments),
+    /// Say what changed the cost from one period's events to the next: volume, caching, routing, trimming.
+    Bill(cli::bill::Arguments),
     /// Validate a configuration: every mistake with its path and a hint, else the effective configuration.
     Check(cli::check::Arguments),
     /// List the prices of a model, or all models.
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Demo(arguments) => cli::demo::run(&arguments),
         Command::Replay(arguments) => cli::replay::run(&arguments),
+        Command::Bill(arguments) => cli::bill::run(&arguments),
         Command::Check(arguments) => cli::check::run(&arguments),
         Command::Prices(arguments) => cli::prices::run(&arguments),
         Command::Schema(arguments) => cli::schema::run(&arguments),

@@ -2,6 +2,7 @@
 //!
 //! Must not know: how a gateway or the filter works.
 
+pub(crate) mod bill;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod prices;

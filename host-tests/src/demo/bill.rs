@@ -65,7 +65,9 @@ impl Amount {
     }
 }
 
-fn dollars(amount: Usd) -> String {
+/// An amount for people, with six decimals.
+#[must_use]
+pub fn dollars(amount: Usd) -> String {
     const PER_MICRO: i128 = 1_000_000_000;
     let femto = amount.femto();
     if femto == 0 {
@@ -100,7 +102,8 @@ impl Tokens {
 }
 
 /// `1234567` as `1,234,567`.
-fn grouped(number: u64) -> String {
+#[must_use]
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let first = digits.len() % 3;
     let mut text = String::new();
@@ -358,7 +361,8 @@ fn limits_hit(events: &[&Value]) -> String {
 }
 
 /// Aligned columns: the first to the left, the others to the right.
-fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
+#[must_use]
+pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     let heading: Vec<String> = headings.iter().map(|heading| (*heading).to_owned()).collect();
     let width = |column: usize| {
         rows.iter()

@@ -11,6 +11,8 @@
 
 mod admission;
 pub mod attribution;
+#[cfg(feature = "bill")]
+pub mod bill;
 pub mod cache;
 pub mod calibration;
 mod call;
