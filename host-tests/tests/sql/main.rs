@@ -1,63 +1,22 @@
-//! The queries of `examples/sql` in a real DuckDB, on events of the filter: their sums are the events' own, to the last
-//! digit, at every level.
+//! The queries of `examples/sql` in a real DuckDB and those of `examples/clickhouse` in a real ClickHouse, on events of the
+//! filter: their sums are the events' own, to the last digit, at every level.
 //!
 //! Two logs: what a real Envoy writes of the demo's traffic, and four weeks of calls, one day in which a user spends too
 //! much, as the filter logs them under a clock that tests can move.
 
+mod database;
 mod month;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use database::{Answers, Database};
 use serde_json::{Value, json};
 use tollgate_core::money::Usd;
 use tollgate_core::schema;
 use tollgate_host::artifact;
 use tollgate_host::demo::{self, DemoOptions};
-
-/// What queries answered, by the file's name without its ending.
-type Answers = BTreeMap<String, Vec<Value>>;
-
-fn folder() -> PathBuf {
-    artifact::root().join("examples/sql")
-}
-
-/// Every query, after the views that it reads.
-fn queries() -> Vec<String> {
-    let views = ["events", "focus"];
-    let names = fs::read_dir(folder()).expect("the queries").map(|entry| entry.expect("an entry").path());
-    let mut names: Vec<String> = names
-        .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
-        .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
-        .filter(|name| !views.contains(&name.as_str()))
-        .collect();
-    names.sort();
-    views.into_iter().map(str::to_owned).chain(names).collect()
-}
-
-/// Runs files of `examples/sql` on a log, with these variables set.
-fn ask(log: &Path, variables: &[(&str, &str)], files: &[String]) -> Answers {
-    let python = run(&mut Command::new(artifact::root().join("scripts/sql-venv")));
-    let mut command = Command::new(python.trim());
-    command.arg(artifact::root().join("host-tests/tests/sql/run.py")).arg(log);
-    command.args(variables.iter().map(|(name, value)| format!("{name}={value}")));
-    command.args(files.iter().map(|file| folder().join(file).with_extension("sql")));
-    serde_json::from_str(&run(&mut command)).expect("answers")
-}
-
-fn ask_for(log: &Path, variables: &[(&str, &str)], file: &str) -> Vec<Value> {
-    let mut answers = ask(log, variables, &["events".to_owned(), file.to_owned()]);
-    answers.remove(file).expect("an answer")
-}
-
-fn run(command: &mut Command) -> String {
-    let output = command.output().expect("the command starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("text")
-}
 
 /// A log of plain events.
 fn log_of(events: &[Value]) -> tempfile::NamedTempFile {
@@ -80,84 +39,102 @@ fn count(rows: &[Value], field: &str) -> u64 {
     rows.iter().filter_map(|row| row[field].as_u64()).sum()
 }
 
-/// Asserts that a level of the drill-down says the same of every group as its events do.
-fn assert_level(level: &str, rows: &[Value], events: &[Value], key: impl Fn(&Value) -> Vec<Value>, columns: &[&str]) {
+/// Asserts that a level of the drill-down says of every group what its events say.
+fn assert_level(database: Database, level: &str, rows: &[Value], events: &[Value], columns: &[&str]) {
+    let of_event = |event: &Value, column: &str| match column {
+        "month" => json!(event["time"].as_str().expect("a time")[..7]),
+        dimension => event["attribution"].get(dimension).cloned().unwrap_or(database.nothing()),
+    };
     let mut groups: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
     for event in events {
-        groups.entry(json!(key(event)).to_string()).or_default().push(event);
+        let key: Vec<Value> = columns.iter().map(|column| of_event(event, column)).collect();
+        groups.entry(json!(key).to_string()).or_default().push(event);
     }
-    let found: BTreeSet<String> = rows
-        .iter()
-        .map(|row| json!(columns.iter().map(|column| &row[*column]).collect::<Vec<_>>()).to_string())
-        .collect();
-    assert_eq!(found, groups.keys().cloned().collect(), "{level}");
+    assert_eq!(rows.len(), groups.len(), "{database:?} {level}");
     for row in rows {
-        let of = &groups[&json!(columns.iter().map(|column| &row[*column]).collect::<Vec<_>>()).to_string()];
-        assert_eq!(row["calls"].as_u64(), Some(of.len() as u64), "{level}: {row}");
-        assert_eq!(dollars(&row["cost_usd"]), sum(of.iter().copied(), "/cost_usd"), "{level}: {row}");
-        assert_eq!(dollars(&row["cache_savings_usd"]), sum(of.iter().copied(), "/cache/savings_usd"), "{level}: {row}");
+        let key: Vec<&Value> = columns.iter().map(|column| &row[*column]).collect();
+        let of = groups.get(&json!(key).to_string()).unwrap_or_else(|| panic!("{database:?} {level}: {row}"));
+        assert_eq!(row["calls"].as_u64(), Some(of.len() as u64), "{database:?} {level}: {row}");
+        for (column, field) in [("cost_usd", "/cost_usd"), ("cache_savings_usd", "/cache/savings_usd")] {
+            assert_eq!(dollars(&row[column]), sum(of.iter().copied(), field), "{database:?} {level}: {row}");
+        }
         for tokens in ["input_tokens", "output_tokens"] {
             let all: u64 = of.iter().filter_map(|event| event[tokens].as_u64()).sum();
-            assert_eq!(row[tokens].as_u64().unwrap_or(0), all, "{level}: {row}");
+            assert_eq!(row[tokens].as_u64().unwrap_or(0), all, "{database:?} {level}: {row}");
         }
         let unknown = of.iter().filter(|event| event["cost_usd"].is_null()).count();
-        assert_eq!(row["calls_without_cost"], unknown, "{level}: {row}");
+        assert_eq!(row["calls_without_cost"], unknown, "{database:?} {level}: {row}");
     }
 }
 
-fn assert_levels(answers: &Answers, events: &[Value]) {
-    let of = |event: &Value, dimension: &str| event["attribution"].get(dimension).cloned().unwrap_or(Value::Null);
-    let month = |event: &Value| vec![json!(event["time"].as_str().expect("a time")[..7])];
-    assert_level("month", &answers["month"], events, month, &["month"]);
-    let app = |event: &Value| vec![of(event, "app"), of(event, "team")];
-    assert_level("app", &answers["app"], events, app, &["app", "team"]);
-    let task = |event: &Value| vec![of(event, "task_type"), of(event, "task")];
-    assert_level("task", &answers["task"], events, task, &["task_type", "task"]);
-    let session = |event: &Value| vec![of(event, "session"), of(event, "user")];
-    assert_level("session", &answers["session"], events, session, &["session", "user"]);
+/// Asserts the same of every level.
+fn assert_levels(database: Database, answers: &Answers, events: &[Value]) {
+    for (level, columns) in [
+        ("month", ["month"].as_slice()),
+        ("app", &["app", "team"]),
+        ("task", &["task_type", "task"]),
+        ("session", &["session", "user"]),
+    ] {
+        assert_level(database, level, &answers[level], events, columns);
+    }
     let calls = &answers["request"];
-    assert_eq!(calls.len(), events.len());
+    assert_eq!(calls.len(), events.len(), "{database:?}");
     for event in events {
         let row = calls.iter().find(|row| row["id"] == event["id"]).expect("a row for each call");
-        assert_eq!(dollars(&row["cost_usd"]), dollars(&event["cost_usd"]));
-        assert_eq!(row["cost_usd"].is_null(), event["cost_usd"].is_null());
-        assert_eq!(dollars(&row["history_usd"]), sum([event], "/components/history/cost_usd"));
+        assert_eq!(dollars(&row["cost_usd"]), dollars(&event["cost_usd"]), "{database:?}");
+        assert_eq!(row["cost_usd"].is_null(), event["cost_usd"].is_null(), "{database:?}");
+        assert_eq!(dollars(&row["history_usd"]), sum([event], "/components/history/cost_usd"), "{database:?}");
     }
+}
+
+/// The row of all apps together.
+fn all(trend: &[Value]) -> &Value {
+    trend.iter().find(|row| row["app"] == "(all)").expect("a sum of all")
+}
+
+fn day(event: &Value) -> &str {
+    &event["time"].as_str().expect("a time")[..10]
 }
 
 #[test]
 fn every_query_on_the_demos_access_log_adds_up_to_its_events() {
     let wasm = Some(artifact::wasm().expect("filter"));
     let demo = demo::run(&DemoOptions { wasm, ..DemoOptions::default() }).unwrap_or_else(|error| panic!("{error}"));
-    let answers = ask(&demo.envoy.access_log_path(), &[], &queries());
     let cost = sum(&demo.events, "/cost_usd");
     assert!(cost > Usd::ZERO);
-    assert_levels(&answers, &demo.events);
-    for app in answers["spenders"].iter().filter(|row| row["dimension"] == "app") {
-        let of = demo.events.iter().filter(|event| event["attribution"]["app"] == app["name"]);
-        assert_eq!(dollars(&app["cost_usd"]), sum(of, "/cost_usd"));
+    for database in Database::ALL {
+        let answers = database.ask(&demo.envoy.access_log_path(), &[], &database.queries());
+        assert_levels(database, &answers, &demo.events);
+        for app in answers["spenders"].iter().filter(|row| row["dimension"] == "app") {
+            let of = demo.events.iter().filter(|event| event["attribution"]["app"] == app["name"]);
+            assert_eq!(dollars(&app["cost_usd"]), sum(of, "/cost_usd"), "{database:?}");
+        }
+        assert_eq!(sum(&answers["cache"], "/savings_usd"), sum(&demo.events, "/cache/savings_usd"), "{database:?}");
+        assert_eq!(dollars(&all(&answers["trend"])["cost_7d_usd"]), cost, "{database:?}");
+        if database == Database::DuckDb {
+            assert_eq!(sum(&answers["efficiency"], "/cost_usd"), cost);
+            assert_eq!(count(&answers["unpriced"], "calls"), 1);
+            assert_eq!(answers["focus-check"], Vec::<Value>::new());
+        }
     }
-    assert_eq!(sum(&answers["cache"], "/savings_usd"), sum(&demo.events, "/cache/savings_usd"));
-    assert_eq!(sum(&answers["efficiency"], "/cost_usd"), cost);
-    assert_eq!(count(&answers["unpriced"], "calls"), 1);
-    let all = answers["trend"].iter().find(|row| row["app"] == "(all)").expect("a sum of all");
-    assert_eq!(dollars(&all["cost_7d_usd"]), cost);
-    assert_eq!(answers["focus-check"], Vec::<Value>::new());
 }
 
 #[test]
-fn variables_drill_down_to_one_app_one_task_and_its_calls() {
+fn one_app_one_task_and_its_calls_are_a_few_words_away() {
     let events = month::events();
     let log = log_of(events);
     let of_app = |event: &&Value| event["attribution"]["app"] == "desk";
     let desk: Vec<Value> = events.iter().filter(of_app).cloned().collect();
-    let found = ask_for(log.path(), &[("month", "2026-10"), ("app", "desk")], "task");
-    let october = desk.iter().filter(|event| event["time"].as_str().expect("a time").starts_with("2026-10"));
+    let refund: Vec<Value> = desk.iter().filter(|event| event["attribution"]["task"] == "refund-2").cloned().collect();
+    assert!(refund.len() > 1);
+    for database in Database::ALL {
+        let found = database.ask_for(log.path(), &[("app", "desk"), ("task", "refund-2")], "request");
+        assert_eq!(found.len(), refund.len(), "{database:?}: {found:#?}");
+        assert_eq!(sum(&found, "/cost_usd"), sum(&refund, "/cost_usd"), "{database:?}");
+    }
+    let found = Database::DuckDb.ask_for(log.path(), &[("month", "2026-10"), ("app", "desk")], "task");
+    let october = desk.iter().filter(|event| day(event).starts_with("2026-10"));
     assert_eq!(sum(&found, "/cost_usd"), sum(october, "/cost_usd"));
-    let found = ask_for(log.path(), &[("app", "desk"), ("task", "refund-2")], "request");
-    let task: Vec<Value> = desk.into_iter().filter(|event| event["attribution"]["task"] == "refund-2").collect();
-    assert!(found.len() > 1 && found.len() == task.len(), "{found:#?}");
-    assert_eq!(sum(&found, "/cost_usd"), sum(&task, "/cost_usd"));
 }
 
 #[test]
@@ -165,55 +142,63 @@ fn four_weeks_of_events_add_up_at_every_level_and_an_event_that_comes_twice_coun
     let events = month::events();
     let twice: Vec<Value> = events.iter().chain(events.iter().take(50)).cloned().collect();
     let log = log_of(&twice);
-    let answers = ask(log.path(), &[], &queries());
-    assert_levels(&answers, events);
-    assert!(answers["month"].len() == 2 && answers["app"].len() == 2, "{:#?}", answers["month"]);
+    for database in Database::ALL {
+        let answers = database.ask(log.path(), &[], &database.queries());
+        assert_levels(database, &answers, events);
+        assert_eq!((answers["month"].len(), answers["app"].len()), (2, 2), "{database:?}");
+    }
 }
 
 #[test]
 fn the_user_who_spent_too_much_is_found_and_nobody_else() {
     let log = log_of(month::events());
-    let found = ask_for(log.path(), &[], "anomalies");
-    let [found] = found.as_slice() else { panic!("{found:#?}") };
-    assert_eq!((&found["user"], &found["day"]), (&json!(month::SPENDER), &json!(month::SPENDERS_DAY)), "{found:#}");
-    assert_eq!((&found["unusual_for_themselves"], &found["unusual_among_others"]), (&json!(true), &json!(true)));
-    assert!(found["z_score"].as_f64().is_some_and(|score| score > 10.0), "{found:#}");
+    for database in Database::ALL {
+        let found = database.ask_for(log.path(), &[], "anomalies");
+        let [found] = found.as_slice() else { panic!("{database:?}: {found:#?}") };
+        assert_eq!((&found["user"], &found["day"]), (&json!(month::SPENDER), &json!(month::SPENDERS_DAY)));
+        assert_eq!((&found["unusual_for_themselves"], &found["unusual_among_others"]), (&json!(true), &json!(true)));
+        assert!(found["z_score"].as_f64().is_some_and(|score| score > 10.0), "{database:?}: {found:#}");
+    }
 }
 
 #[test]
 fn the_trend_is_the_slope_of_least_squares_over_the_last_seven_days() {
     let events = month::events();
     let log = log_of(events);
-    let found = ask_for(log.path(), &[], "trend");
-    let all = found.iter().find(|row| row["app"] == "(all)").expect("a sum of all");
-    let days: BTreeSet<&str> = events.iter().map(|event| &event["time"].as_str().expect("a time")[..10]).collect();
+    let days: BTreeSet<&str> = events.iter().map(day).collect();
     let last: Vec<&str> = days.into_iter().rev().take(7).collect();
-    assert_eq!((&all["first_day"], &all["last_day"]), (&json!(last[6]), &json!(last[0])));
-    // Day numbers -3 to 3, so the slope is sum(day * cost) / sum(day * day), in femtodollars per 28 days.
-    let of_day = |day: &str| {
-        sum(events.iter().filter(|event| event["time"].as_str().expect("a time").starts_with(day)), "/cost_usd").femto()
-    };
+    let of_day = |wanted: &str| sum(events.iter().filter(|event| day(event) == wanted), "/cost_usd").femto();
+    // Day numbers -3 to 3, so the slope is sum(day * cost) / sum(day * day), and the sum of squares is 28.
     let weighted: i128 = last.iter().zip(0_i128..).map(|(day, back)| (3 - back) * of_day(day)).sum();
     let expected = (weighted / 28) as f64 / 1e15;
-    let slope = all["slope_usd_per_day"].as_f64().expect("a slope");
-    assert!((slope - expected).abs() < 2e-9 && slope > 0.0, "{slope} and {expected}");
-    assert_eq!(dollars(&all["cost_7d_usd"]).femto(), last.iter().map(|day| of_day(day)).sum::<i128>());
+    for database in Database::ALL {
+        let found = database.ask_for(log.path(), &[], "trend");
+        let all = all(&found);
+        assert_eq!((&all["first_day"], &all["last_day"]), (&json!(last[6]), &json!(last[0])), "{database:?}");
+        let slope = all["slope_usd_per_day"].as_f64().expect("a slope");
+        assert!((slope - expected).abs() < 2e-9 && slope > 0.0, "{database:?}: {slope} and {expected}");
+        let spent: i128 = last.iter().map(|day| of_day(day)).sum();
+        assert_eq!(dollars(&all["cost_7d_usd"]).femto(), spent, "{database:?}");
+    }
 }
 
 #[test]
 fn the_cost_of_an_accepted_outcome_is_what_the_filter_says_it_is() {
     let events = month::events();
     let log = log_of(events);
-    let found = ask_for(log.path(), &[], "outcomes");
-    let [refunds] = found.as_slice() else { panic!("{found:#?}") };
-    assert_eq!((&refunds["accepted"], &refunds["rejected"]), (&json!(2), &json!(1)));
     let last = events.iter().rev().find(|event| event["task_outcome"].is_object()).expect("a report");
-    assert_eq!(refunds["task_type"], "refund");
-    let overhead = events.iter().filter(|event| event["routing"]["overhead"] == "router");
-    assert_eq!(dollars(&refunds["overhead_usd"]), sum(overhead, "/cost_usd"));
-    let tasks = events.iter().filter(|event| event["attribution"]["task_type"] == "refund");
-    assert_eq!(dollars(&refunds["cost_usd"]), sum(tasks, "/cost_usd"));
-    assert_eq!(refunds["cost_per_accepted_usd"], last["task_outcome"]["cost_per_accepted_usd"], "{last:#}");
+    for database in Database::ALL {
+        let found = database.ask_for(log.path(), &[], "outcomes");
+        let [refunds] = found.as_slice() else { panic!("{database:?}: {found:#?}") };
+        assert_eq!((&refunds["accepted"], &refunds["rejected"]), (&json!(2), &json!(1)), "{database:?}");
+        assert_eq!(refunds["task_type"], "refund");
+        let overhead = events.iter().filter(|event| event["routing"]["overhead"] == "router");
+        assert_eq!(dollars(&refunds["overhead_usd"]), sum(overhead, "/cost_usd"), "{database:?}");
+        let tasks = events.iter().filter(|event| event["attribution"]["task_type"] == "refund");
+        assert_eq!(dollars(&refunds["cost_usd"]), sum(tasks, "/cost_usd"), "{database:?}");
+        let told = dollars(&last["task_outcome"]["cost_per_accepted_usd"]).femto();
+        assert!(dollars(&refunds["cost_per_accepted_usd"]).femto().abs_diff(told) <= 1, "{database:?}: {last:#}");
+    }
 }
 
 #[test]
@@ -235,8 +220,7 @@ fn the_focus_dataset_conforms_adds_up_and_its_check_finds_what_does_not() {
          DROP VIEW focus; ALTER TABLE spoilt RENAME TO focus",
     );
     let variables = [("billing_account", "org-1")];
-    let files = ["events", "focus", "focus-check", &rows].map(str::to_owned);
-    let answers = ask(log.path(), &variables, &files);
+    let answers = Database::DuckDb.ask(log.path(), &variables, &["focus", "focus-check", &rows]);
     assert_eq!(answers["focus-check"], Vec::<Value>::new());
     let rows = &answers["rows"];
     for (column, field) in
@@ -246,20 +230,37 @@ fn the_focus_dataset_conforms_adds_up_and_its_check_finds_what_does_not() {
     }
     assert_eq!(count(rows, "x_Calls"), events.len() as u64);
     assert!(rows.iter().all(|row| row["BillingAccountId"] == "org-1"));
-    let answers = ask(log.path(), &[], &["events", "focus", &spoil, "focus-check"].map(str::to_owned));
+    let answers = Database::DuckDb.ask(log.path(), &[], &["focus", &spoil, "focus-check"]);
     let found: BTreeSet<&str> = answers["focus-check"].iter().filter_map(|row| row["column"].as_str()).collect();
     let spoilt = ["BilledCost", "Calls", "ChargeCategory", "ListCost", "PricingUnit", "ProviderName", "SkuId"];
     assert_eq!(found, BTreeSet::from(spoilt), "{:#?}", answers["focus-check"]);
 }
 
 #[test]
-fn the_view_reads_only_fields_that_the_event_has() {
-    let view = fs::read_to_string(folder().join("events.sql")).expect("the view");
-    let (_, shape) = view.split_once("from_json(event, '").expect("a shape");
-    let shape: Value = serde_json::from_str(shape.split('\'').next().unwrap_or_default()).expect("JSON");
+fn both_databases_read_only_fields_that_the_event_has() {
     let schema = schema::event_schema();
     let fields = schema["properties"].as_object().expect("fields");
-    for field in shape.as_object().expect("fields").keys() {
+    let read = |database: Database, file: &str| fs::read_to_string(database.folder().join(file)).expect("a file");
+    let view = read(Database::DuckDb, "events.sql");
+    let (_, shape) = view.split_once("from_json(event, '").expect("a shape");
+    let shape: Value = serde_json::from_str(shape.split('\'').next().unwrap_or_default()).expect("JSON");
+    let table = read(Database::ClickHouse, "schema.sql");
+    let extracted = table.split("(event, '").skip(1).filter_map(|rest| rest.split('\'').next());
+    let read: BTreeSet<&str> = shape.as_object().expect("fields").keys().map(String::as_str).chain(extracted).collect();
+    assert!(read.len() > 40, "{read:?}");
+    for field in read {
         assert!(fields.contains_key(field), "`{field}` is no field of the event");
     }
+}
+
+#[test]
+fn vector_writes_the_column_and_table_that_clickhouse_reads() {
+    let read = |file: &str| fs::read_to_string(Database::ClickHouse.folder().join(file)).expect("a file");
+    let vector: Value = serde_saphyr::from_str(&read("vector.yaml")).expect("YAML");
+    let (remap, sink) = (&vector["transforms"]["events"], &vector["sinks"]["clickhouse"]);
+    assert_eq!((&remap["inputs"], &sink["inputs"]), (&json!(["access_log"]), &json!(["events"])));
+    assert!(vector["sources"]["access_log"].is_object());
+    assert!(remap["source"].as_str().is_some_and(|program| program.contains(r#". = { "event": event }"#)));
+    let table = format!("{}.{}", sink["database"].as_str().unwrap_or(""), sink["table"].as_str().unwrap_or(""));
+    assert!(read("schema.sql").contains(&format!("CREATE TABLE IF NOT EXISTS {table} (event String)")), "{table}");
 }
