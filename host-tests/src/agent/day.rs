@@ -1,13 +1,13 @@
 //! A short mixed day: several applications, teams, users, models and dialects, with the accidents of a real one.
 //!
-//! Among the calls: a long document asked about several times, an unpriced model, a stream without usage, a pasted table, a rate limit answered with 429, a
+//! Among the calls: a support bot that is given more tools halfway, a long document asked about several times, an unpriced model, a stream without usage, a pasted table, a rate limit answered with 429, a
 //! failing provider, a client that leaves in the middle, and a request that is no LLM call.
 //! Must not know: gateways, prices.
 
 use serde_json::{Value, json};
 
 use super::client::{self, ClientError, Sent};
-use super::{Labels, plan};
+use super::{Labels, plan, support};
 use crate::standin::{Dialect, FAILURE_HEADER, PACE_HEADER};
 
 /// One request of the day.
@@ -46,39 +46,16 @@ impl Errand {
 /// The day's requests, in order.
 #[must_use]
 pub fn errands() -> Vec<Errand> {
-    [support(), contracts(), review(), search(), notebook(), accidents()].concat()
+    [support_bot(), contracts(), review(), search(), notebook(), accidents()].concat()
 }
 
-fn support() -> Vec<Errand> {
-    let labels = Labels::app("support-bot", "customer-care").with("task-type", "support-reply");
-    let system = "You answer questions about orders of an outdoor shop. Be brief, be kind, and never promise a date. If the customer is \
-                  angry, apologise once and offer a person. Prices and stock come from the tools; do not guess them.";
-    let turns = [
-        ("u-1001", "Where is my parcel? It was promised for Tuesday."),
-        ("u-1002", "Can I exchange the boots for half a size larger without paying again?"),
-        ("u-1003", "Your tent leaks. I slept in a puddle. I want my money back."),
-        ("u-1001", "It says delivered but there is nothing here."),
-        ("u-1004", "Do you ship to Iceland, and what does it cost?"),
-    ];
-    turns
-        .iter()
-        .map(|(user, question)| {
-            Errand::call(
-                Dialect::OpenAiChat,
-                &labels.clone().with("user", user).with("session", &format!("chat-{user}")),
-                json!({
-                    "model": "gpt-4.1-mini",
-                    "messages": [{"role": "system", "content": system}, {"role": "user", "content": question}],
-                    "max_tokens": 400, "stream": true, "stream_options": {"include_usage": true}
-                }),
-            )
-        })
-        .collect()
+fn support_bot() -> Vec<Errand> {
+    support::calls().into_iter().map(|(labels, body)| Errand::call(Dialect::OpenAiChat, &labels, body)).collect()
 }
 
 fn contracts() -> Vec<Errand> {
     let labels = Labels::app("contract-review", "legal").with("user", "h.lindqvist").with("task", "lease-2026-77");
-    let clauses = plan::table(77, &["clause", "notice_days", "rent_eur", "index", "deposit_eur"], 150);
+    let clauses = plan::table(77, &["clause", "notice_days", "rent_eur", "index", "deposit_eur"], 40);
     let instructions =
         format!("You review leases. Quote the clause you rely on. The schedule of this lease:\n{clauses}");
     [

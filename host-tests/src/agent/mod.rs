@@ -6,6 +6,7 @@
 pub mod client;
 pub mod day;
 pub mod plan;
+pub mod support;
 pub mod task;
 
 use crate::standin::{Answer, Question, plain_answer};

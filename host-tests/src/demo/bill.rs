@@ -138,10 +138,12 @@ fn text<'e>(event: &'e Value, pointer: &str) -> &'e str {
     value.and_then(|value| value.get("value").unwrap_or(value).as_str()).unwrap_or("unknown")
 }
 
-/// The whole bill: the steps of task `task`, what its prompt consisted of, what the cache did, and everything by app and user.
+/// The whole bill: the steps of task `task`, what its prompt consisted of, what the cache did; what the other calls consisted of
+/// and which tools joined them; and everything by app and user.
 #[must_use]
 pub fn render(events: &[Value], task: &str) -> String {
-    let steps: Vec<&Value> = events.iter().filter(|event| text(event, "/attribution/task") == task).collect();
+    let (steps, others): (Vec<&Value>, Vec<&Value>) =
+        events.iter().partition(|event| text(event, "/attribution/task") == task);
     let all: Vec<&Value> = events.iter().collect();
     let mut out = String::new();
     if !steps.is_empty() {
@@ -153,6 +155,14 @@ pub fn render(events: &[Value], task: &str) -> String {
         out.push_str(&component_table(&steps));
         let _ = writeln!(out, "\nWhat caching did\n");
         out.push_str(&cache_table(&steps));
+    }
+    if !others.is_empty() {
+        let _ = writeln!(out, "\nThe other {} calls: what they consisted of, and what that cost\n", others.len());
+        out.push_str(&component_table(&others));
+    }
+    let joined = joined_tools(&all);
+    if !joined.is_empty() {
+        let _ = write!(out, "\nTools that joined in the middle, and what they cost since\n\n{joined}");
     }
     let _ = writeln!(out, "\nEverything, by application\n");
     out.push_str(&group_table(&all, "/attribution/app", "application"));
@@ -234,7 +244,8 @@ fn share_table(steps: &[&Value]) -> String {
 
 fn component_table(events: &[&Value]) -> String {
     let mut parts: BTreeMap<&str, (Tokens, Amount)> = BTreeMap::new();
-    let (mut output, mut for_output, mut paid) = (Tokens::default(), Amount::default(), Amount::default());
+    let (mut output, mut for_all_input) = (Tokens::default(), Amount::default());
+    let (mut for_output, mut paid) = (Amount::default(), Amount::default());
     for event in events {
         let mut for_input = Amount::default();
         for component in COMPONENTS {
@@ -247,6 +258,7 @@ fn component_table(events: &[&Value]) -> String {
         let cost = Amount::of(event.get("cost_usd"));
         // The input's components and the output make up the whole.
         for_output = for_output.plus(cost.minus(for_input));
+        for_all_input = for_all_input.plus(for_input.minus(Amount::default()));
         output.add(event.get("output_tokens"));
         paid = paid.plus(cost);
     }
@@ -261,21 +273,54 @@ fn component_table(events: &[&Value]) -> String {
         })
         .collect();
     if input > 0 {
-        let cost = parts.values().fold(Amount::default(), |sum, (_, cost)| sum.plus(*cost));
-        rows.push(vec!["input".to_owned(), grouped(input), share(input, input), cost.shown()]);
+        rows.push(vec!["input".to_owned(), grouped(input), share(input, input), for_all_input.shown()]);
         rows.push(vec!["output".to_owned(), output.shown(), String::new(), for_output.shown()]);
         rows.push(vec!["total".to_owned(), String::new(), String::new(), paid.shown()]);
     }
     let mut text = table(&["component", "tokens", "share of input", "cost"], &rows);
-    let of = |component| parts.get(component).map_or(0, |(tokens, _): &(Tokens, Amount)| tokens.known);
-    if of("history") > of("user") {
-        let (user, history) = (share(of("user"), input), share(of("history"), input));
-        let _ = writeln!(
-            text,
-            "\n  The user wrote {user} of this input; {history} is history, sent again with every step."
-        );
+    let of = |component: &str| parts.get(component).map_or(0, |(tokens, _): &(Tokens, Amount)| tokens.known);
+    let most = COMPONENTS.into_iter().max_by_key(|component| of(component)).unwrap_or_default();
+    if of(most) > of("user") {
+        let (user, most_of_all) = (share(of("user"), input), share(of(most), input));
+        let again = if most == "history" { "sent again with every step" } else { "sent again with every call" };
+        let _ = writeln!(text, "\n  The user wrote {user} of this input; {most_of_all} is {most}, {again}.");
     }
     text
+}
+
+/// The tools that an application's calls were given from some call on, as their events name them.
+fn joined_tools(events: &[&Value]) -> String {
+    let mut rows = Vec::new();
+    for (at, event) in events.iter().enumerate() {
+        let app = text(event, "/attribution/app");
+        let is_own = |event: &&&Value| text(event, "/attribution/app") == app;
+        let added = event.pointer("/template/drift/tools_added").and_then(Value::as_array);
+        for name in added.into_iter().flatten().filter_map(Value::as_str) {
+            let (before, since) = events.split_at(at);
+            let weigh = |event: &&Value| {
+                let tools = event.pointer("/tools/heaviest").and_then(Value::as_array)?;
+                tools.iter().find(|tool| tool["name"] == name).cloned()
+            };
+            let weighed: Vec<Value> = since.iter().filter(is_own).filter_map(weigh).collect();
+            let steps = weighed.len() as u64;
+            let tokens: u64 = weighed.iter().filter_map(|tool| tool["tokens"].as_u64()).sum();
+            let cost = weighed.iter().fold(Amount::default(), |sum, tool| sum.plus(Amount::of(tool.get("cost_usd"))));
+            rows.push(vec![
+                name.to_owned(),
+                app.to_owned(),
+                (before.iter().filter(is_own).count() + 1).to_string(),
+                steps.to_string(),
+                tokens.checked_div(steps).map_or_else(|| "unknown".to_owned(), grouped),
+                grouped(tokens),
+                cost.shown(),
+                weighed.iter().filter(|tool| tool["called"] == true).count().to_string(),
+            ]);
+        }
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    table(&["tool", "application", "since step", "steps", "tokens per step", "tokens", "cost", "called"], &rows)
 }
 
 fn cache_table(events: &[&Value]) -> String {

@@ -65,10 +65,10 @@ impl Default for DemoOptions {
     }
 }
 
-/// The demo's configuration of the filter: one limit that only observes long prompts, and one that refuses a notebook
-/// that sends whole tables.
+/// The demo's configuration of the filter: how its applications mark examples, one limit that only observes long prompts, and
+/// one that refuses a notebook that sends whole tables.
 fn configuration() -> Value {
-    serde_json::json!({"limits": [
+    serde_json::json!({"few_shot_markers": ["Example: "], "limits": [
         {"id": "long-prompt", "measure": "input_tokens", "limit": 30_000, "action": "observe"},
         {"id": "notebook-tables", "match": {"attribution": {"app": "notebooks"}}, "measure": "input_tokens", "limit": 2_000}
     ]})

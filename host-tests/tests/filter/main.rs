@@ -12,6 +12,7 @@ mod bypass;
 mod cache_misses;
 mod changes;
 mod compatibility;
+mod composition;
 mod compressed;
 mod configuration;
 mod counting;

@@ -259,7 +259,7 @@ impl Compiler {
             max_series: raw.metrics.max_series,
             metric_models: raw.metrics.models.iter().map(|model| Pattern::new(model)).collect(),
             response_cache_headers: raw.response_cache_headers.clone(),
-            few_shot_markers: self.few_shot_markers(),
+            few_shot_markers: self.few_shot_markers(&raw),
             log_events: raw.log_events,
             otlp: self.otlp(&raw),
             routes: raw.routes.iter().enumerate().map(|(index, route)| self.route(index, route)).collect(),
@@ -267,8 +267,8 @@ impl Compiler {
     }
 
     #[inline(never)]
-    fn few_shot_markers(&mut self) -> Vec<String> {
-        let markers = self.written.config.few_shot_markers.clone();
+    fn few_shot_markers(&mut self, raw: &RawConfig) -> Vec<String> {
+        let markers = raw.few_shot_markers.clone();
         for (at, _) in markers.iter().enumerate().filter(|(_, marker)| marker.trim().is_empty()) {
             self.error(format!("few_shot_markers[{at}]"), "every message begins with nothing", "give a text");
         }
