@@ -53,7 +53,7 @@ setup: ## Install what is missing; returns at once when nothing is.
 	@scripts/envoy-venv >/dev/null
 	@scripts/sdk-venv >/dev/null
 	@scripts/sql-venv >/dev/null
-	@scripts/promtool >/dev/null
+	@scripts/prometheus >/dev/null
 
 clean: ## Remove everything that was built or installed here.
 	cargo clean
