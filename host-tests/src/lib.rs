@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod kong;
 pub mod loopback;
 pub mod otlp;
+pub mod reconcile;
 pub mod recording;
 pub mod replay;
 pub mod standin;

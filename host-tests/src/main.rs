@@ -27,6 +27,8 @@ enum Command {
     Check(cli::check::Arguments),
     /// List the prices of a model, or all models.
     Prices(cli::prices::Arguments),
+    /// Hold events against what providers export of usage and costs, and price them anew.
+    Reconcile(cli::reconcile::Arguments),
     /// Print the JSON Schema of the configuration or of the event, or Kong's `tollgate.meta.json`.
     Schema(cli::schema::Arguments),
 }
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Command::Bill(arguments) => cli::bill::run(&arguments),
         Command::Check(arguments) => cli::check::run(&arguments),
         Command::Prices(arguments) => cli::prices::run(&arguments),
+        Command::Reconcile(arguments) => cli::reconcile::run(&arguments),
         Command::Schema(arguments) => cli::schema::run(&arguments),
     };
     match done {
