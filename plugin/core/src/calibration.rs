@@ -439,9 +439,9 @@ mod tests {
             let lessons = taught(calls);
             let lesson = lessons.lesson();
             prop_assert!((333_333..=4_000_000).contains(&lesson.ppm) && lesson.offset <= 20_000);
-            let stored = rmp_serde::to_vec(&lessons).expect("bytes");
+            let stored = postcard::to_allocvec(&lessons).expect("bytes");
             prop_assert!(stored.len() <= 200, "{} bytes", stored.len());
-            prop_assert_eq!(rmp_serde::from_slice::<Lessons>(&stored).expect("lessons"), lessons);
+            prop_assert_eq!(postcard::from_bytes::<Lessons>(&stored).expect("lessons"), lessons);
         }
 
         #[test]

@@ -2,6 +2,7 @@
 //!
 //! Must not know: gateways; where the text comes from.
 
+mod decode;
 mod limit;
 pub mod raw;
 mod read;

@@ -4,9 +4,9 @@
 //! until nothing is left to complain about. So one set of types serves decoding, schema and error messages.
 //! Must not know: what the values mean.
 
+use super::decode::{Step, decode};
 use super::raw::RawConfig;
 use serde_json::Value;
-use serde_path_to_error::{Path, Segment};
 use std::fmt;
 
 /// A mistake in a configuration.
@@ -59,19 +59,14 @@ pub(super) fn read(json: &[u8]) -> Written {
     let mut errors = Vec::new();
     let mut removed = Vec::new();
     while errors.len() < ERRORS_MAX {
-        let (path, error) = match decode(&value) {
+        let mistake = match decode(&value) {
             Ok(config) => return Written { config, errors, removed },
             Err(mistake) => mistake,
         };
-        let mut place = Place::of(&path, &error, &value);
+        let (error, place) = (mistake.to_string(), Place(mistake.place()));
         // Lua, in which Kong and APISIX write the configuration anew, does not tell an empty list from an empty object.
         if error.contains("invalid type: map, expected a sequence") && place.make_list(&mut value) {
             continue;
-        }
-        if let Some(unknown) = error.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next())
-            && place.0.last() != Some(&Step::Key(unknown.to_owned()))
-        {
-            place.0.push(Step::Key(unknown.to_owned()));
         }
         errors.push(ConfigError { path: place.as_written(&removed), problem: problem(&error), hint: hint(&error) });
         if !place.take_out(&mut value) {
@@ -80,13 +75,6 @@ pub(super) fn read(json: &[u8]) -> Written {
         removed.push(place);
     }
     Written { config: RawConfig::default(), errors, removed }
-}
-
-/// The configuration, or where its first mistake is and what serde says of it. All decoding goes through here: what serde
-/// derives for the configuration is a tenth of the filter's code, and each other way to decode would double it.
-#[inline(never)]
-fn decode(value: &Value) -> Result<RawConfig, (Path, String)> {
-    serde_path_to_error::deserialize(value).map_err(|error| (error.path().clone(), error.into_inner().to_string()))
 }
 
 /// serde's message without the list of alternatives, which the hint gives.
@@ -110,28 +98,6 @@ fn is_close(name: &str, wrong: &str) -> bool {
     strsim::levenshtein(name, wrong) <= name.len().max(wrong.len()).div_ceil(3)
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
-    Key(String),
-    Index(usize),
-}
-
-/// The key below `way` that the mistake is in, where the key is no text to the decoder: the one that alone makes the
-/// same mistake.
-#[inline(never)]
-fn mistaken_key(way: &[Step], error: &str, value: &Value) -> Option<Step> {
-    let mut found = value.clone();
-    let keys: Vec<String> = follow(way, &mut found)?.as_object()?.keys().cloned().collect();
-    let makes_it = |key: &String| {
-        let mut alone = value.clone();
-        if let Some(object) = follow(way, &mut alone).and_then(Value::as_object_mut) {
-            object.retain(|other, _| other == key);
-        }
-        decode(&alone).is_err_and(|(_, same)| same == error)
-    };
-    keys.into_iter().find(makes_it).map(Step::Key)
-}
-
 fn follow<'v>(way: &[Step], value: &'v mut Value) -> Option<&'v mut Value> {
     way.iter().try_fold(value, |value, step| match step {
         Step::Key(key) => value.get_mut(key),
@@ -144,21 +110,6 @@ fn follow<'v>(way: &[Step], value: &'v mut Value) -> Option<&'v mut Value> {
 struct Place(Vec<Step>);
 
 impl Place {
-    #[inline(never)]
-    fn of(path: &Path, error: &str, value: &Value) -> Self {
-        let mut way = Vec::new();
-        for segment in path {
-            let step = match segment {
-                Segment::Seq { index } => Some(Step::Index(*index)),
-                Segment::Map { key } => Some(Step::Key(key.clone())),
-                Segment::Enum { variant } => Some(Step::Key(variant.clone())),
-                Segment::Unknown => mistaken_key(&way, error, value),
-            };
-            way.extend(step);
-        }
-        Self(way)
-    }
-
     /// Removes what is there from `value`; `false` when nothing is.
     fn take_out(&self, value: &mut Value) -> bool {
         let Some((last, way)) = self.0.split_last() else { return false };

@@ -17,7 +17,7 @@ const EVICTABLE_MAX: usize = 16;
 /// Largest value of a bucket, in bytes.
 const BYTES_MAX: usize = 32 * 1024;
 /// Tells buckets from values of anything else, and their encoding from earlier ones.
-const MAGIC: &str = "tollgate/2";
+const MAGIC: &str = "tollgate/3";
 
 /// How many buckets there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,8 +87,9 @@ pub struct Bucket<'a> {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Entry<'a> {
-    #[serde(borrow)]
-    key: Cow<'a, str>,
+    /// Of a text; it is compared with texts, so nobody need check that it is one.
+    #[serde(borrow, with = "serde_bytes")]
+    key: Cow<'a, [u8]>,
     expires_ms: u64,
     is_live: bool,
     #[serde(borrow, with = "serde_bytes")]
@@ -109,7 +110,7 @@ impl<'a> Bucket<'a> {
     /// [`LedgerError::Foreign`] for a value that is no bucket.
     pub fn decode(value: Option<&'a [u8]>, now: Timestamp) -> Result<Self, LedgerError> {
         let Some(value) = value else { return Ok(Self::default()) };
-        let value: Value<'a, Vec<Entry<'a>>> = rmp_serde::from_slice(value).map_err(|_| LedgerError::Foreign)?;
+        let value: Value<'a, Vec<Entry<'a>>> = postcard::from_bytes(value).map_err(|_| LedgerError::Foreign)?;
         if value.magic != MAGIC {
             return Err(LedgerError::Foreign);
         }
@@ -123,7 +124,9 @@ impl<'a> Bucket<'a> {
     #[inline(never)]
     pub fn encode(&self) -> Vec<u8> {
         // Numbers, texts and bytes always encode.
-        rmp_serde::to_vec(&Value { magic: Cow::Borrowed(MAGIC), entries: &self.entries }).unwrap_or_default()
+        let value = Value { magic: Cow::Borrowed(MAGIC), entries: &self.entries };
+        let size = self.entries.iter().fold(MAGIC.len(), |sum, entry| sum.saturating_add(entry.size()));
+        postcard::to_extend(&value, Vec::with_capacity(size)).unwrap_or_default()
     }
 
     /// Something was put or removed since it was read.
@@ -138,8 +141,8 @@ impl<'a> Bucket<'a> {
     /// [`LedgerError::Unreadable`] for a record that cannot be decoded.
     #[inline(never)]
     pub fn get<R: Record>(&self, key: &Key<R>) -> Result<Option<R>, LedgerError> {
-        let found = self.entries.iter().find(|entry| entry.key == key.as_str());
-        found.map(|entry| rmp_serde::from_slice(&entry.record).map_err(|_| LedgerError::Unreadable)).transpose()
+        let found = self.entries.iter().find(|entry| *entry.key == *key.as_str().as_bytes());
+        found.map(|entry| postcard::from_bytes(&entry.record).map_err(|_| LedgerError::Unreadable)).transpose()
     }
 
     /// Every record of a kind that can be decoded, with its key.
@@ -147,10 +150,9 @@ impl<'a> Bucket<'a> {
         let kind = format!("{}/{}", R::KIND, R::VERSION);
         let is_of_kind =
             move |key: &str| key.strip_prefix(kind.as_str()).is_some_and(|rest| rest.starts_with(['/', '#']));
-        self.entries.iter().filter(move |entry| is_of_kind(&entry.key)).filter_map(|entry| {
-            let record = rmp_serde::from_slice(&entry.record).ok()?;
-            Some((entry.key.as_ref(), record))
-        })
+        let keys = self.entries.iter().filter_map(|entry| Some((std::str::from_utf8(&entry.key).ok()?, &entry.record)));
+        keys.filter(move |(key, _)| is_of_kind(key))
+            .filter_map(|(key, record)| Some((key, postcard::from_bytes(record).ok()?)))
     }
 
     /// Puts a record in the place of the one before, until `expires`. Where room is needed, the evictable record that
@@ -166,9 +168,9 @@ impl<'a> Bucket<'a> {
         expires: Timestamp,
         keep: Keep,
     ) -> Result<(), LedgerError> {
-        let record = rmp_serde::to_vec(record).map_err(|_| LedgerError::Unreadable)?;
+        let record = postcard::to_allocvec(record).map_err(|_| LedgerError::Unreadable)?;
         self.insert(Entry {
-            key: Cow::Owned(key.as_str().to_owned()),
+            key: Cow::Owned(key.as_str().as_bytes().to_owned()),
             expires_ms: expires.millis(),
             is_live: keep == Keep::Live,
             record: Cow::Owned(record),
@@ -190,7 +192,7 @@ impl<'a> Bucket<'a> {
     /// Drops a record.
     pub fn remove<R: Record>(&mut self, key: &Key<R>) {
         let before = self.entries.len();
-        self.entries.retain(|entry| entry.key != key.as_str());
+        self.entries.retain(|entry| *entry.key != *key.as_str().as_bytes());
         self.is_changed |= self.entries.len() != before;
     }
 }
@@ -260,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_value_that_is_no_bucket_is_foreign_and_none_is_an_empty_one() {
-        for value in [&b""[..], b"garbage", b"\x92\xA1x\x90"] {
+        for value in [&b""[..], b"garbage", b"\x01x\x00", b"\x0Atollgate/2\x00", b"\x0Atollgate/3\xFF"] {
             assert_eq!(Bucket::decode(Some(value), NOW).err(), Some(LedgerError::Foreign));
         }
         assert_eq!(tokens(&Bucket::decode(None, NOW).unwrap(), "a"), None);

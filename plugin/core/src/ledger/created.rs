@@ -302,8 +302,8 @@ mod tests {
         attribution.set(Dimension::Team, "search".to_owned(), Trust::Gateway);
         attribution.set(Dimension::Task, "t".to_owned(), Trust::Client);
         let creator = Creator::new("1".to_owned(), Timestamp::from_seconds(7), &attribution, [1, 2, 3, 4, 5]);
-        let value = rmp_serde::to_vec(&Created::by(creator, &[part(Some("m"), 1, 1)])).unwrap();
-        let read: Created = rmp_serde::from_slice(&value).unwrap();
+        let value = postcard::to_allocvec(&Created::by(creator, &[part(Some("m"), 1, 1)])).unwrap();
+        let read: Created = postcard::from_bytes(&value).unwrap();
         let creator = read.creator.unwrap();
         assert_eq!((creator.attribution(), creator.at()), (attribution, Timestamp::from_seconds(7)));
         assert_eq!(creator.prompt().scaled(15).iter().map(|(_, tokens)| *tokens).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
