@@ -1,6 +1,6 @@
-//! Sixty requests, labelled by hand: how many of their tokens are booked to the component that a person would say.
+//! Six conversations in ten wire formats: how many of their tokens are booked to the component that a person would say.
 //!
-//! Six conversations, each written once with its labels, as ten wire formats write them. One of them holds examples
+//! Each is written once with its labels, as ten wire formats write it. One of them holds examples
 //! that nothing marks, which no rule can tell from history; they are counted against us.
 #![allow(clippy::unwrap_used, reason = "helpers of a test may panic as tests do")]
 

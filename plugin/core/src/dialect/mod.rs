@@ -373,7 +373,7 @@ impl Dialect {
 
     const fn element_reader(self) -> ReadElement {
         match self {
-            Self::OpenaiChat | Self::Ollama => openai_chat::read_element,
+            Self::OpenaiChat => openai_chat::read_element,
             Self::OpenaiResponses => openai_responses::read_element,
             Self::AnthropicMessages => anthropic::read_element,
             Self::BedrockConverse => bedrock_converse::read_element,
@@ -382,6 +382,7 @@ impl Dialect {
             Self::Gemini | Self::GeminiEmbeddings => gemini::read_element,
             Self::GeminiInteractions => gemini_interactions::read_element,
             Self::CohereChat | Self::CohereChatV1 => cohere::read_element,
+            Self::Ollama => ollama::read_element,
             Self::OpenaiEmbeddings
             | Self::OpenaiImages
             | Self::OpenaiAudio

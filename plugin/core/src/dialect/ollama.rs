@@ -4,15 +4,16 @@
 //! counts. The count of the prompt may be missing, so the input is then what was counted before.
 //! Must not know: prices; how other dialects count.
 
-use super::object::{Form, count, member, string, whole_fields};
+use super::object::{Form, count, items, member, string, whole_fields};
 use super::openai::Stated;
-use super::{Answer, Request, UsagePart, Wire, note, openai_chat, path, text, value};
+use super::{Answer, Request, UsagePart, Wire, medium, note, openai_chat, path, text, value};
 use crate::frame::json::{Node, Value, Visit};
-use crate::prompt::{Component, Element, Kind};
+use crate::prompt::{Component, Element, Kind, Piece};
 
 /// Chat asks as OpenAI does, generate with a prompt and instructions.
 pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> Form {
-    let (mut system, mut prompt, mut tools, mut messages) = (None, None, None, None);
+    let (mut system, mut tools, mut messages) = (None, None, None);
+    let mut asked = Vec::new();
     request.stream = true;
     let form = whole_fields(json, |key, value| match &*key {
         "model" => request.model = string(value),
@@ -21,7 +22,8 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> Form
         // The conversation so far, encoded.
         "context" => request.has_unseen = value.get() != "null",
         "system" => system = Some(value),
-        "prompt" => prompt = Some(value),
+        // Pictures stand beside the prompt, as they stand beside the words of a message.
+        "prompt" | "suffix" | "images" if value.get() != "null" => asked.push(value),
         "tools" => tools = Some(value),
         "messages" => messages = Some(value),
         _ => {}
@@ -29,8 +31,15 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> Form
     let element = |component, raw| Element { component, kind: Kind::Message, name: None, raw };
     request.extend(system.map(|raw| element(Component::System, raw)));
     openai_chat::read_prompt(tools, messages, request);
-    request.extend(prompt.map(|raw| element(Component::User, raw)));
+    request.extend(asked.into_iter().map(|raw| element(Component::User, raw)));
     form
+}
+
+/// An element is a text, a message, or the pictures beside a prompt.
+pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
+    if !items(element.raw.get(), |image| piece(Piece::Media(medium::read_image(image)))) {
+        openai_chat::read_element(element, piece);
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

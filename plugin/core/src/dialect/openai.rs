@@ -203,17 +203,20 @@ impl InclusiveUsage {
     }
 }
 
-/// Content is a string, or parts: text where they hold any, else media.
+/// Content is a string, or parts (one of them may stand alone): text where they hold any, else media.
 pub(super) fn read_content<'a>(content: Raw<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
     if let Some(text) = string(content) {
         return piece(Piece::Text(text));
     }
-    items(content.get(), |part| {
+    let mut read_part = |part: Raw<'a>| {
         let text = ["text", "refusal", "thinking"].iter().find_map(|key| member(part.get(), key).and_then(string));
         // Cohere's documents are rendered as the JSON they are.
         let document = || member(part.get(), "document").map(|document| Cow::Borrowed(document.get()));
         piece(text.or_else(document).map_or_else(|| Piece::Media(medium::read(part)), Piece::Text));
-    });
+    };
+    if !items(content.get(), &mut read_part) && content.get().starts_with('{') {
+        read_part(content);
+    }
 }
 
 #[cfg(test)]

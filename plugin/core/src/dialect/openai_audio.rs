@@ -15,15 +15,17 @@ use std::borrow::Cow;
 
 /// A request for speech.
 pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> Form {
-    let mut input = None;
+    let (mut instructions, mut input) = (None, None);
     let form = whole_fields(json, |key, value| match &*key {
         "model" => request.model = string(value),
         "stream_format" => request.stream = string(value).as_deref() == Some("sse"),
+        "instructions" => instructions = Some(value),
         "input" => input = Some(value),
         _ => {}
     });
-    let user = |raw| Element { component: Component::User, kind: Kind::Message, name: None, raw };
-    request.extend(input.map(user));
+    let element = |component, raw| Element { component, kind: Kind::Message, name: None, raw };
+    request.extend(instructions.map(|raw| element(Component::System, raw)));
+    request.extend(input.map(|raw| element(Component::User, raw)));
     form
 }
 

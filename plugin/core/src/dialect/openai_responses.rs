@@ -14,6 +14,7 @@ use crate::frame::json::{Node, Value, Visit};
 use crate::frame::raw::{Cursor, Raw};
 use crate::money::Usd;
 use crate::prompt::{Component, Element, Kind, Piece};
+use std::borrow::Cow;
 
 pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> Form {
     let (mut instructions, mut tools, mut input, mut schema) = (None, None, None, None);
@@ -26,7 +27,7 @@ pub(super) fn read_request<'a>(json: &'a str, request: &mut Request<'a>) -> Form
         "tools" => tools = read_tools(value),
         // One message given as a string, or a list of items.
         "input" => {
-            input = gather(value, |item, elements| elements.extend(read_item(item)));
+            input = gather(value, read_item);
             if input.is_none() {
                 input = value.raw().map(|raw| vec![message(Component::User, raw)]);
             }
@@ -71,8 +72,13 @@ fn read_tools<'a>(tools: &mut Cursor<'a>) -> Option<Vec<Element<'a>>> {
     })
 }
 
-fn read_item<'a>(item: &mut Cursor<'a>) -> Option<Element<'a>> {
-    let (raw, [role, kind]) = strings(item, ["role", "type"])?;
+fn read_item<'a>(item: &mut Cursor<'a>, elements: &mut Vec<Element<'a>>) {
+    let Some((raw, [role, kind])) = strings(item, ["role", "type"]) else { return };
+    // What an MCP server offers is listed once, where it was asked for it.
+    if kind.as_deref() == Some("mcp_list_tools") {
+        let tools = member(raw.get(), "tools").and_then(|tools| read_tools(&mut tools.cursor()));
+        return elements.extend(tools.unwrap_or_default());
+    }
     let is_output = kind.as_deref().is_some_and(|kind| kind.ends_with("_output"));
     let (component, kind) = match role.as_deref() {
         Some("system" | "developer") => (Component::System, Kind::Message),
@@ -80,7 +86,7 @@ fn read_item<'a>(item: &mut Cursor<'a>) -> Option<Element<'a>> {
         _ if is_output => (Component::History, Kind::ToolResult),
         _ => (Component::History, Kind::Message),
     };
-    Some(Element { component, kind, name: None, raw })
+    elements.push(Element { component, kind, name: None, raw });
 }
 
 pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piece<'a>)) {
@@ -91,7 +97,11 @@ pub(super) fn read_element<'a>(element: &Element<'a>, piece: &mut dyn FnMut(Piec
     }
     members(element.raw.get(), |key, value| match &*key {
         "content" | "output" | "summary" => read_content(value, piece),
-        "name" | "arguments" | "input" => string(value).into_iter().for_each(|text| piece(Piece::Text(text))),
+        "name" | "arguments" | "input" | "code" => {
+            string(value).into_iter().for_each(|text| piece(Piece::Text(text)));
+        }
+        // What code put out, or a search of files found: rendered by no rule that is known.
+        "outputs" | "results" if value.get() != "null" => piece(Piece::Text(Cow::Borrowed(value.get()))),
         // Reasoning that only the provider can read, or an item that only it has.
         "encrypted_content" => string(value).into_iter().for_each(|_| piece(Piece::Unseen)),
         "type" if string(value).as_deref() == Some("item_reference") => piece(Piece::Unseen),
