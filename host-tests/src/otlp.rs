@@ -150,7 +150,7 @@ fn logs(export: ExportLogsServiceRequest) -> Vec<LogRecord> {
     let records = scopes.flat_map(|scope| scope.log_records);
     records
         .map(|record| LogRecord {
-            body: record.body.map(|body| value(&body)).unwrap_or_default(),
+            body: record.body.map(|body| value_of(&body)).unwrap_or_default(),
             trace_id: hex(&record.trace_id),
         })
         .collect()
@@ -176,16 +176,17 @@ fn spans(export: ExportTraceServiceRequest) -> Vec<Span> {
 }
 
 fn texts(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
-    let text = |attribute: &KeyValue| attribute.value.as_ref().map(value).unwrap_or_default();
+    let text = |attribute: &KeyValue| attribute.value.as_ref().map(value_of).unwrap_or_default();
     attributes.into_iter().map(|attribute| (attribute.key.clone(), text(&attribute))).collect()
 }
 
-fn value(value: &AnyValue) -> String {
-    match &value.value {
+fn value_of(any: &AnyValue) -> String {
+    match &any.value {
         Some(any_value::Value::StringValue(text)) => text.clone(),
         Some(any_value::Value::IntValue(number)) => number.to_string(),
         Some(any_value::Value::BoolValue(flag)) => flag.to_string(),
         Some(any_value::Value::DoubleValue(number)) => number.to_string(),
+        Some(any_value::Value::ArrayValue(list)) => list.values.iter().map(value_of).collect::<Vec<_>>().join(","),
         other => format!("{other:?}"),
     }
 }

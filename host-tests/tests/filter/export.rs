@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 use std::time::Duration;
 use tollgate_core::names::{metric, otlp};
+use tollgate_host::artifact;
 use tollgate_host::gateway::{Callout, Gateway, HttpReply, Profile};
 use tollgate_host::otlp::{LogRecord, Span, logs_of_json, spans_of_json};
 use tollgate_host::standin::Dialect;
 
-use super::support::{Exchange, gateway, metric, one};
+use super::support::{Exchange, exchanges, gateway, metric, one};
 
 const CONFIG: &str = r#"{"otlp": {"target": "otel_collector", "headers": {"authorization": "Bearer t"}}}"#;
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -69,6 +70,50 @@ fn a_call_leaves_a_span_under_the_callers_and_a_record_with_the_whole_event() {
             assert_eq!(span.attributes.get(attribute), Some(&expected), "{profile:?} {attribute}");
         }
         assert!(!span.attributes.contains_key(otlp::PROPOSED_COST) && !span.attributes.contains_key(otlp::ERROR_TYPE));
+    }
+}
+
+/// The attributes that `examples/observability.md` promises.
+fn promised() -> Vec<String> {
+    let page = std::fs::read_to_string(artifact::root().join("examples/observability.md")).expect("the page");
+    let (_, attributes) = page.split_once("| attribute | event |").expect("a table");
+    let cells = attributes.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    cells.map(str::to_owned).collect()
+}
+
+#[test]
+fn a_span_carries_every_attribute_that_is_known_of_a_routed_call_that_was_made_again_and_reported_on() {
+    for profile in [Profile::Envoy, Profile::Kong] {
+        let gateway = gateway(profile, CONFIG);
+        let exchange = exchanges().iter().find(|exchange| exchange.mishap == Some("truncated")).expect("a mishap");
+        let labels = [
+            ("app", "shop"),
+            ("user", "ada"),
+            ("task", "t-1"),
+            ("task-type", "refund"),
+            ("route-candidates", "gpt-4.1, gpt-4.1-mini"),
+            ("route-confidence", "0.75"),
+            ("outcome", "accepted"),
+        ];
+        let head = exchange.request_head().header("x-stainless-retry-count", "2");
+        let head = labels.iter().fold(head, |head, (name, value)| head.header(&format!("x-tollgate-{name}"), value));
+        let stream = gateway.worker(0).open(head);
+        stream.request_body(&exchange.request, true);
+        stream.respond(exchange.response_head()).response_body(&exchange.response, true);
+        stream.upstream_reset();
+        assert_eq!(stream.finish().status(), 200);
+        gateway.advance(SECOND);
+        let [span] = spans(&sent(&gateway, "/v1/traces").expect("spans")).try_into().expect("one span");
+        let missing: Vec<_> = promised().into_iter().filter(|name| !span.attributes.contains_key(name)).collect();
+        assert!(missing.is_empty(), "{profile:?}: {missing:?} in {:#?}", span.attributes);
+        for (attribute, expected) in [
+            (otlp::ROUTING_CONFIDENCE, "0.75"),
+            (otlp::ROUTING_ALTERNATIVES, "gpt-4.1,gpt-4.1-mini"),
+            (otlp::RETRIES, "2"),
+            (otlp::TASK_OUTCOME, "accepted"),
+        ] {
+            assert_eq!(span.attributes.get(attribute).map(String::as_str), Some(expected), "{profile:?} {attribute}");
+        }
     }
 }
 

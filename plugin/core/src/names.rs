@@ -331,6 +331,18 @@ pub mod otlp {
     pub const TOKENS_INPUT: &str = "llm.token_count.total_input";
     /// All output tokens.
     pub const TOKENS_OUTPUT: &str = "llm.token_count.output";
+    /// What the user asks now and the output, over all input and output.
+    pub const EFFICIENCY: &str = "llm.token_efficiency_ratio";
+    /// How sure a router was, 0 to 1.
+    pub const ROUTING_CONFIDENCE: &str = "llm.routing.confidence";
+    /// The models that it chose from.
+    pub const ROUTING_ALTERNATIVES: &str = "llm.routing.alternatives";
+    /// Tries before this one.
+    pub const RETRIES: &str = "llm.retry_count";
+    /// The result that the request reports of a task.
+    pub const TASK_OUTCOME: &str = "llm.task_outcome";
+    /// What kind of failure it met.
+    pub const ERROR_CLASS: &str = "tollgate.error_class";
     /// Proposed for OTel (semantic-conventions-genai #443): the cost.
     pub const PROPOSED_COST: &str = "gen_ai.usage.cost.amount";
     /// Proposed for OTel: its currency.

@@ -7,7 +7,8 @@
 //! Must not know: who sends it, and when.
 
 use crate::attribution::Dimension;
-use crate::event::{CostSource, Event, Outcome};
+use crate::event::{CostSource, Event, Outcome, Proportion};
+use crate::health::ErrorClass;
 use crate::names::{GRANT_SCHEMA, otlp as name};
 use crate::time::Timestamp;
 use crate::trace::SpanContext;
@@ -185,6 +186,10 @@ fn attributes(event: &Event, names: Names) -> Vec<Value> {
     let writes =
         event.cache_write_5m_tokens.zip(event.cache_write_1h_tokens).map(|(short, long)| short.saturating_add(long));
     let model = text(event.response_model.as_deref().or(event.request_model.as_deref()));
+    let fraction_of = |ratio: Option<Proportion>| ratio.map(|ratio| Attribute::Fraction(ratio.as_f64()));
+    let routing = event.routing.as_ref();
+    let candidates = routing.map(|routing| &routing.candidates).filter(|candidates| !candidates.is_empty());
+    let candidates = candidates.map(|candidates| Attribute::Texts(candidates.clone()));
     let mut known = vec![
         (name::SPAN_KIND, text(Some("LLM"))),
         (name::OUTCOME, text(Some(event.outcome.name()))),
@@ -233,8 +238,14 @@ fn attributes(event: &Event, names: Names) -> Vec<Value> {
         (name::TOKENS_USER, component("user")),
         (name::TOKENS_INPUT, whole(event.input_tokens)),
         (name::TOKENS_OUTPUT, whole(event.output_tokens)),
-        (name::HIT_RATE, event.cache.hit_rate.map(|rate| Attribute::Fraction(rate.as_f64()))),
+        (name::HIT_RATE, fraction_of(event.cache.hit_rate)),
         (name::TTFT, whole(event.timing.ttft_ms)),
+        (name::EFFICIENCY, fraction_of(event.token_efficiency_ratio)),
+        (name::ROUTING_CONFIDENCE, fraction_of(routing.and_then(|routing| routing.confidence))),
+        (name::ROUTING_ALTERNATIVES, candidates),
+        (name::RETRIES, whole(event.retry.as_ref().map(|retry| retry.number))),
+        (name::TASK_OUTCOME, text(event.task_outcome.as_ref().map(|outcome| outcome.result.name()))),
+        (name::ERROR_CLASS, text(event.error_class.map(ErrorClass::name))),
     ];
     if names.proposed && event.cost_usd.is_some() {
         let source = if event.cost_source == CostSource::Provider { "provider" } else { "local" };
