@@ -125,7 +125,15 @@ impl Server {
     /// # Errors
     /// When no port can be bound or no thread started.
     pub fn start(handler: impl Fn(Request) -> Reply + Send + Sync + 'static) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Self::start_on(0, handler)
+    }
+
+    /// The same on a given port, where one stopped before.
+    ///
+    /// # Errors
+    /// When the port cannot be bound or no thread started.
+    pub fn start_on(port: u16, handler: impl Fn(Request) -> Reply + Send + Sync + 'static) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();

@@ -62,9 +62,17 @@ impl Collector {
     /// # Errors
     /// When no port can be bound.
     pub fn start() -> io::Result<Self> {
+        Self::start_on(0)
+    }
+
+    /// Starts one on a given port, where one stopped before.
+    ///
+    /// # Errors
+    /// When the port cannot be bound.
+    pub fn start_on(port: u16) -> io::Result<Self> {
         let received = Arc::<Mutex<Received>>::default();
         let keep = Arc::clone(&received);
-        let server = Server::start(move |request| take(&request, &keep))?;
+        let server = Server::start_on(port, move |request| take(&request, &keep))?;
         Ok(Self { server, received })
     }
 

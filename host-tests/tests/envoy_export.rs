@@ -2,11 +2,15 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use support::{Room, SOON, event};
-use tollgate_core::names::otlp;
+use tollgate_core::names::{metric, otlp};
 use tollgate_host::agent::{Labels, client};
 use tollgate_host::artifact;
+use tollgate_host::envoy::prometheus::Metrics;
+use tollgate_host::otlp::Collector;
 use tollgate_host::standin::Dialect;
 use tollgate_host::wait;
 
@@ -48,4 +52,36 @@ fn every_call_reaches_the_collector_as_span_and_record_under_the_trace_it_came_w
         // Envoy's tracer puts its own span between the caller's and the filter's.
         assert_eq!(span.parent_span_id.len(), 16);
     }
+}
+
+#[test]
+fn a_collector_that_is_down_is_told_everything_once_when_it_is_back_and_no_call_notices() {
+    const CALLS: usize = 40;
+    let Room { standin: _standin, collector, envoy } = room();
+    let port = collector.port();
+    drop(collector);
+    let url = format!("{}{}", envoy.url(), Dialect::OpenAiChat.path());
+    let body = support::small_call(Dialect::OpenAiChat, false);
+    for _ in 0..CALLS {
+        let sent = client::post(&url, Labels::app("shop", "qa").headers(), &body).expect("an answer");
+        assert_eq!(sent.status, 200, "{}", sent.text());
+    }
+    // By now it was tried, and in vain, as Envoy counts for the cluster.
+    let failed = |metrics: &Metrics| {
+        metrics.sum("envoy_cluster_upstream_cx_connect_fail", &[("envoy_cluster_name", "otel_collector")]) > Some(0.0)
+    };
+    let metrics = envoy.wait_for_metrics(SOON, failed).expect("metrics");
+    assert!(failed(&metrics), "nothing was sent while the collector was down");
+    let collector = Collector::start_on(port).expect("its port is free");
+    let ids =
+        || collector.logs().into_iter().map(|record| event_of(&record.body)["id"].to_string()).collect::<Vec<_>>();
+    let arrived = wait::until(SOON, || Some(ids()).filter(|ids| ids.len() >= CALLS)).unwrap_or_else(ids);
+    let once: BTreeSet<&String> = arrived.iter().collect();
+    assert_eq!((arrived.len(), once.len()), (CALLS, CALLS));
+    let dropped = envoy.metrics().expect("metrics").sum(metric::EXPORT_DROPPED, &[]);
+    assert_eq!(dropped, None);
+}
+
+fn event_of(record: &str) -> Value {
+    serde_json::from_str(record).expect("an event")
 }

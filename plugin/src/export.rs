@@ -16,8 +16,8 @@ use tollgate_core::otlp::{Names, Signal, record_of_grant};
 use tollgate_core::time::Timestamp;
 use tollgate_core::trace::SpanContext;
 
-/// Most that waits for the collector, per signal and worker.
-const QUEUE_BYTES_MAX: usize = 2 << 20;
+/// Most that waits for the collector, per signal and worker: a second of five hundred calls of agents, twice.
+const QUEUE_BYTES_MAX: usize = 4 << 20;
 /// Most items of a batch.
 const BATCH_MAX: usize = 512;
 /// How long the collector may take.

@@ -1,6 +1,7 @@
 //! Spans and log records for a collector: what is sent, when it is sent again, what is dropped.
 
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tollgate_core::names::{metric, otlp};
 use tollgate_host::artifact;
@@ -146,17 +147,104 @@ fn a_collector_that_is_away_costs_bounded_memory_and_what_is_lost_is_counted() {
     let exchange = one(Dialect::OpenAiChat, false);
     call(&gateway, exchange);
     let pages = gateway.worker(0).memory_pages();
-    for _ in 0..1_200 {
+    for _ in 0..2_400 {
         call(&gateway, exchange);
     }
     let grown = gateway.worker(0).memory_pages() - pages;
-    assert!(grown < 96, "two queues of two megabytes, and {grown} pages");
+    assert!(grown < 192, "two queues of four megabytes, and {grown} pages");
     assert!(metric(&gateway, metric::EXPORT_DROPPED, &[("reason", "queue_full")]) > Some(0));
     gateway.advance(SECOND);
     let batch = sent(&gateway, "/v1/traces").expect("spans");
     assert_eq!(spans(&batch).len(), 512, "a batch is bounded too");
     answer(&gateway, &batch, 200);
     assert!(sent(&gateway, "/v1/traces").is_some(), "the next leaves at once");
+}
+
+/// Takes every batch that is under way, until none is; gives the ids of the calls, one per record.
+fn take_all(gateway: &Gateway) -> Vec<String> {
+    let mut ids = Vec::new();
+    loop {
+        let pending = gateway.pending_callouts();
+        if pending.is_empty() {
+            return ids;
+        }
+        for callout in pending {
+            if callout.headers.text(":path").as_deref() == Some("/v1/logs") {
+                let id = |record: LogRecord| {
+                    serde_json::from_str::<Value>(&record.body).expect("an event")["id"].to_string()
+                };
+                ids.extend(records(&callout).into_iter().map(id));
+            } else {
+                assert!(!spans(&callout).is_empty());
+            }
+            answer(gateway, &callout, 200);
+        }
+    }
+}
+
+fn dropped(gateway: &Gateway, signal: &str) -> u64 {
+    metric(gateway, metric::EXPORT_DROPPED, &[("signal", signal)]).unwrap_or(0)
+}
+
+#[test]
+fn a_collector_that_is_down_for_thirty_seconds_costs_no_call_bounded_memory_and_only_what_is_counted() {
+    const CALLS_A_SECOND: usize = 100;
+    let gateway = gateway(Profile::Envoy, CONFIG);
+    let exchange = one(Dialect::OpenAiChat, false);
+    call(&gateway, exchange);
+    gateway.advance(SECOND);
+    let mut delivered = take_all(&gateway);
+    let (pages, mut tries) = (gateway.worker(0).memory_pages(), 0);
+    for _ in 0..30 {
+        // Each is answered with 200, which `call` asserts.
+        (0..CALLS_A_SECOND).for_each(|_| call(&gateway, exchange));
+        gateway.advance(SECOND);
+        for callout in gateway.pending_callouts() {
+            gateway.fail(callout.token).expect("it was pending");
+            tries += 1;
+        }
+    }
+    let grown = gateway.worker(0).memory_pages() - pages;
+    assert!(grown < 256, "two queues of four megabytes and two batches, and {grown} pages");
+    // Both signals, after 1, 2, 4, 8 and 16 seconds.
+    assert!((8..=12).contains(&tries), "{tries} tries");
+    // It is back: within the longest pause everything that was kept arrives, once.
+    for _ in 0..60 {
+        gateway.advance(SECOND);
+        delivered.extend(take_all(&gateway));
+    }
+    let lost = dropped(&gateway, "logs");
+    assert!(lost > 0, "the queue held all of it, so nothing was tested");
+    assert_eq!(delivered.len() as u64 + lost, 30 * CALLS_A_SECOND as u64 + 1);
+    let once: BTreeSet<&String> = delivered.iter().collect();
+    assert_eq!(once.len(), delivered.len(), "a record came twice");
+    // The oldest made room: the last calls are all there.
+    call(&gateway, exchange);
+    gateway.advance(SECOND);
+    assert_eq!((take_all(&gateway).len(), dropped(&gateway, "logs")), (1, lost));
+}
+
+#[test]
+fn five_hundred_calls_a_second_of_an_agent_leave_one_worker_without_a_drop() {
+    let gateway = gateway(Profile::Envoy, CONFIG);
+    let exchange = one(Dialect::OpenAiChat, false);
+    let tools: Vec<Value> = (0..24)
+        .map(|number| json!({"type": "function", "function": {"name": format!("look_up_something_{number}"), "parameters": {}}}))
+        .collect();
+    let request = json!({"model": "gpt-4.1-mini", "tools": tools, "messages": [{"role": "user", "content": "Go on."}]});
+    let request = request.to_string();
+    let mut arrived = 0;
+    for _ in 0..4 {
+        for _ in 0..500 {
+            let stream = gateway.worker(0).open(exchange.request_head());
+            stream.request_body(&request, true);
+            stream.respond(exchange.response_head()).response_body(&exchange.response, true);
+            assert_eq!(stream.finish().status(), 200);
+        }
+        gateway.advance(SECOND);
+        arrived += take_all(&gateway).len();
+    }
+    assert_eq!((arrived, dropped(&gateway, "logs"), dropped(&gateway, "traces")), (2_000, 0, 0));
 }
 
 #[test]
