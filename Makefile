@@ -14,6 +14,13 @@ help: ## List these commands.
 demo: wasm ## A real Envoy with the filter, a 15-step agent, the bill. KEEP=1 leaves it running.
 	cargo run --locked --package tollgate-host --bin tollgate -- demo $(if $(KEEP),--keep)
 
+xray: ## The X-ray page (built into target/xray), served on the last demo's events. EVENTS=FILE opens another log.
+	@scripts/rust-targets
+	cargo run --locked --package tollgate-host --bin tollgate -- page $(or $(EVENTS),$(wildcard target/demo-events.jsonl))
+
+screenshots: ## Take the pictures of the X-ray page anew, for its documentation.
+	TOLLGATE_UPDATE=1 cargo test --locked --package tollgate-host --test xray drawn
+
 test: setup check wasm ## Everything that must be true: formatting, prices, dependencies, lints, all tests.
 	cargo test --locked
 	@echo 'make test: everything passed'
@@ -54,6 +61,7 @@ setup: ## Install what is missing; returns at once when nothing is.
 	@scripts/sdk-venv >/dev/null
 	@scripts/sql-venv >/dev/null
 	@scripts/prometheus >/dev/null
+	@scripts/chromium >/dev/null
 
 clean: ## Remove everything that was built or installed here.
 	cargo clean

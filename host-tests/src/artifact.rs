@@ -32,6 +32,7 @@ pub enum ArtifactError {
 }
 
 const TARGET: &str = "wasm32-wasip1";
+const BROWSER: &str = "wasm32-unknown-unknown";
 
 /// The repository's root directory.
 #[must_use]
@@ -39,7 +40,9 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-fn target() -> PathBuf {
+/// Where cargo builds.
+#[must_use]
+pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
@@ -67,12 +70,26 @@ pub fn trapping_wasm() -> Result<PathBuf, ArtifactError> {
     BUILT.get_or_init(|| build(&target().join("trapping"), &["--features", "trap"])).clone()
 }
 
+/// The core for the browser (`examples/xray`), before wasm-bindgen has wrapped it.
+///
+/// # Errors
+/// When it does not build.
+pub fn xray() -> Result<PathBuf, ArtifactError> {
+    let folder = cargo_build("tollgate-xray", BROWSER, &target(), &[])?;
+    Ok(folder.join("tollgate_xray.wasm"))
+}
+
 fn build(directory: &Path, extra: &[&str]) -> Result<PathBuf, ArtifactError> {
+    Ok(cargo_build("tollgate", TARGET, directory, extra)?.join("tollgate.wasm"))
+}
+
+/// The folder with a package's release build.
+fn cargo_build(package: &str, target: &str, directory: &Path, extra: &[&str]) -> Result<PathBuf, ArtifactError> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root()).args(["build", "--quiet", "--release", "--package", "tollgate", "--target", TARGET]);
+    cargo.current_dir(root()).args(["build", "--quiet", "--release", "--package", package, "--target", target]);
     cargo.arg("--target-dir").arg(directory).args(extra);
     run(&mut cargo)?;
-    Ok(directory.join(TARGET).join("release").join("tollgate.wasm"))
+    Ok(directory.join(target).join("release"))
 }
 
 /// The test-only filter of `filters/probe.rs`; it traps when a request carries `x-probe-trap`.

@@ -2,7 +2,7 @@
 //!
 //! [`gateway`] runs a proxy-wasm filter the way Envoy, Kong and APISIX run it, oddities included; it knows the wasm
 //! ABI and nothing about LLM calls or money. Beside it: a real Envoy, a provider stand-in, agent traffic, a trace
-//! collector, and the demo made of them.
+//! collector, the demo made of them, and the X-ray page.
 #![warn(missing_docs)]
 
 pub mod agent;
@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod kong;
 pub mod loopback;
 pub mod otlp;
+pub mod page;
 pub mod reconcile;
 pub mod recording;
 pub mod replay;

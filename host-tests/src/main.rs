@@ -23,6 +23,8 @@ enum Command {
     Replay(cli::replay::Arguments),
     /// Say what changed the cost from one period's events to the next: volume, caching, routing, trimming.
     Bill(cli::bill::Arguments),
+    /// Serve the X-ray page, on a log of events if one is given.
+    Page(cli::page::Arguments),
     /// Validate a configuration: every mistake with its path and a hint, else the effective configuration.
     Check(cli::check::Arguments),
     /// List the prices of a model, or all models.
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => cli::demo::run(&arguments),
         Command::Replay(arguments) => cli::replay::run(&arguments),
         Command::Bill(arguments) => cli::bill::run(&arguments),
+        Command::Page(arguments) => cli::page::run(&arguments),
         Command::Check(arguments) => cli::check::run(&arguments),
         Command::Prices(arguments) => cli::prices::run(&arguments),
         Command::Reconcile(arguments) => cli::reconcile::run(&arguments),

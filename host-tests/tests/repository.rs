@@ -141,6 +141,7 @@ fn every_path_that_a_document_names_exists() {
         "apisix/README.md",
         "envoy/README.md",
         "examples/README.md",
+        "examples/xray/README.md",
         "kong/README.md",
     ] {
         let text = read(document);
@@ -270,7 +271,13 @@ fn the_notice_names_the_versions_whose_data_is_shipped() {
     let prices = read("scripts/requirements-prices.txt");
     let tokens = read("plugin/core/Cargo.toml");
     let tokens = tokens.lines().find_map(|line| line.strip_prefix("tiktoken-rs = \"=")).expect("a pinned version");
-    for pinned in [prices.trim().replace("==", " "), format!("tiktoken-rs {}", tokens.trim_end_matches('"'))] {
+    let charts = read("examples/xray/page/vendor/chart.umd.min.js");
+    let charts = charts.lines().find_map(|line| line.trim().strip_prefix("* Chart.js v")).expect("a banner").to_owned();
+    for pinned in [
+        prices.trim().replace("==", " "),
+        format!("tiktoken-rs {}", tokens.trim_end_matches('"')),
+        format!("Chart.js {charts}"),
+    ] {
         assert!(notice.contains(&pinned), "NOTICE does not name {pinned}");
     }
 }

@@ -1,9 +1,11 @@
 //! `tollgate demo`: a real Envoy with the filter, agent traffic, the bill.
 
 use super::Done;
-use std::io::Write;
+use super::page::wait;
 use tollgate_host::agent::task::TASK_ID;
+use tollgate_host::artifact;
 use tollgate_host::demo::{self, DemoOptions, bill};
+use tollgate_host::page::{self, Page};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -20,16 +22,15 @@ pub(crate) fn run(arguments: &Arguments) -> Done {
         println!("  {what}: {place}");
     }
     if arguments.keep {
-        print!("Running; press Enter to stop. ");
-        std::io::stdout().flush()?;
-        // At the end of standard input (a service, a container) only a signal stops it.
-        if std::io::stdin().read_line(&mut String::new())? == 0 {
-            loop {
-                std::thread::park();
-            }
-        }
-    } else {
-        println!("They are stopped now; `make demo KEEP=1` (`tollgate demo --keep`) leaves them running.");
+        // On the log itself, so that what is sent from now on is there when the page is loaded again.
+        let page = Page::serve(page::built()?, Some(demo.envoy.access_log_path().to_owned()))?;
+        println!("  the bill as a page: {}", page.url());
+        return wait();
     }
+    let events = artifact::target().join("demo-events.jsonl");
+    let lines: String = demo.events.iter().map(|event| format!("{event}\n")).collect();
+    std::fs::write(&events, lines).map_err(|why| format!("{}: {why}", events.display()))?;
+    println!("They are stopped now; `make demo KEEP=1` (`tollgate demo --keep`) leaves them running.");
+    println!("The bill as a page: `make xray` (`tollgate page {}`).", events.display());
     Ok(())
 }

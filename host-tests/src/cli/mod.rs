@@ -5,6 +5,7 @@
 pub(crate) mod bill;
 pub(crate) mod check;
 pub(crate) mod demo;
+pub(crate) mod page;
 pub(crate) mod prices;
 pub(crate) mod reconcile;
 pub(crate) mod replay;
