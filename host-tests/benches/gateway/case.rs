@@ -45,10 +45,13 @@ impl Case {
     }
 }
 
-/// A provider that answers each case as it says.
+/// A provider that answers each case as it says, and a collector that takes everything.
 pub fn upstream(cases: &[Case]) -> io::Result<Server> {
     let answers: Vec<(&'static str, Reply)> = cases.iter().map(|case| (case.name, case.answer.clone())).collect();
     Server::start(move |request: Request| {
+        if request.path.starts_with("/v1/traces") || request.path.starts_with("/v1/logs") {
+            return Reply::whole(200, "application/json", "{}");
+        }
         let asked = request.header(CASE_HEADER).unwrap_or_default();
         let answer = answers.iter().find(|(name, _)| *name == asked).map(|(_, answer)| answer.clone());
         answer.unwrap_or_else(|| Reply::whole(404, "text/plain", "no such case"))

@@ -3,6 +3,7 @@
 use crate::process;
 use serde_json::json;
 use std::net::SocketAddr;
+use tollgate_core::names::metric;
 use tollgate_host::artifact;
 use tollgate_host::envoy::{self, Envoy, Options, native};
 
@@ -17,10 +18,12 @@ pub enum Lineup {
     Native,
     /// Tollgate with composition, price, attribution, running totals, a limit and metrics.
     Tollgate,
+    /// The same, which also sends a span and a log record of each call to a collector.
+    Exporting,
 }
 
 impl Lineup {
-    pub const ALL: [Self; 4] = [Self::None, Self::Floor, Self::Native, Self::Tollgate];
+    pub const ALL: [Self; 5] = [Self::None, Self::Floor, Self::Native, Self::Tollgate, Self::Exporting];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -28,6 +31,7 @@ impl Lineup {
             Self::Floor => "floor",
             Self::Native => "native",
             Self::Tollgate => "Tollgate",
+            Self::Exporting => "Tollgate, exporting",
         }
     }
 
@@ -36,7 +40,7 @@ impl Lineup {
         let filter = match self {
             Self::None | Self::Native => None,
             Self::Floor => Some(artifact::floor().expect("the floor builds")),
-            Self::Tollgate => Some(artifact::wasm().expect("the filter builds")),
+            Self::Tollgate | Self::Exporting => Some(artifact::wasm().expect("the filter builds")),
         };
         let mut options = Options::new(filter.clone().unwrap_or_default(), upstream);
         options.wasm = filter;
@@ -44,6 +48,10 @@ impl Lineup {
             "log_events": false,
             "limits": [{"id": "no-call-above-2-dollars", "measure": "cost_usd", "limit": "2.00", "action": "deny"}]
         });
+        if self == Self::Exporting {
+            // The upstream of all clusters takes what a collector takes. One worker gets thousands of calls a second here.
+            options.configuration["otlp"] = json!({"target": "openai", "interval_ms": 100});
+        }
         if self == Self::Native {
             options.extra_filters = vec![native::filter()];
             options.extra_log_fields = vec![native::log_field()];
@@ -65,8 +73,10 @@ impl Lineup {
         let input = match self {
             Self::None | Self::Floor => return,
             Self::Native => native::usage(last).map(|usage| usage.input),
-            Self::Tollgate => envoy::event(last).and_then(|event| event["input_tokens"].as_u64()),
+            Self::Tollgate | Self::Exporting => envoy::event(last).and_then(|event| event["input_tokens"].as_u64()),
         };
         assert!(input.is_some(), "{}: {last:#}", self.name());
+        let dropped = envoy.metrics().expect("metrics").sum(metric::EXPORT_DROPPED, &[]);
+        assert_eq!(dropped, None, "{}: the collector did not get everything", self.name());
     }
 }

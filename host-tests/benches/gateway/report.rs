@@ -29,16 +29,21 @@ impl<'a> Rounds<'a> {
 
     /// What a gateway needs beyond the one without a filter, by round.
     fn added(&self, case: &Case, lineup: Lineup) -> Vec<f64> {
-        self.of(case, lineup).iter().zip(self.of(case, Lineup::None)).map(|(with, without)| with - without).collect()
+        self.beyond(case, lineup, Lineup::None)
+    }
+
+    /// What a gateway needs beyond another, by round.
+    fn beyond(&self, case: &Case, lineup: Lineup, other: Lineup) -> Vec<f64> {
+        self.of(case, lineup).iter().zip(self.of(case, other)).map(|(with, without)| with - without).collect()
     }
 
     /// Medians of CPU per request and of what each filter adds; and medians of the ratios of each round.
     pub fn table(&self) -> String {
-        use Lineup::{Floor, Native, None, Tollgate};
+        use Lineup::{Exporting, Floor, Native, None, Tollgate};
         let mut text = String::from(
             "\nCPU per request, medians\n\n\
-             | case | none | floor | native | Tollgate | added: floor | native | Tollgate | of native's addition | of floor's |\n\
-             |---|---|---|---|---|---|---|---|---|---|\n",
+             | case | none | floor | native | Tollgate | added: floor | native | Tollgate | of native's addition | of floor's | export adds |\n\
+             |---|---|---|---|---|---|---|---|---|---|---|\n",
         );
         for case in self.cases {
             let mut row = format!("| {} | {:.0} µs", case.name, median(self.of(case, None)));
@@ -51,7 +56,8 @@ impl<'a> Rounds<'a> {
             }
             let of_native = median(ratios(&self.added(case, Tollgate), &self.added(case, Native)));
             let of_floor = median(ratios(self.of(case, Tollgate), self.of(case, Floor)));
-            _ = writeln!(text, "{row} | ×{of_native:.2} | ×{of_floor:.2} |");
+            let export = median(self.beyond(case, Exporting, Tollgate));
+            _ = writeln!(text, "{row} | ×{of_native:.2} | ×{of_floor:.2} | {export:.0} µs |");
         }
         text
     }

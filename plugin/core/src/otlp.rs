@@ -12,7 +12,8 @@ use crate::health::ErrorClass;
 use crate::names::{GRANT_SCHEMA, otlp as name};
 use crate::time::Timestamp;
 use crate::trace::SpanContext;
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::json;
 
 /// What is exported beside the conventions' stable names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl Signal {
     /// The request that sends these items.
     #[must_use]
     pub fn request(self, service: &str, items: &[Box<str>]) -> String {
-        let resource = json!({"attributes": [attribute("service.name", service.into())]});
+        let resource = json!({"attributes": [{"key": "service.name", "value": {"stringValue": service}}]});
         let (resources, scopes, name) = match self {
             Self::Traces => ("resourceSpans", "scopeSpans", "spans"),
             Self::Logs => ("resourceLogs", "scopeLogs", "logRecords"),
@@ -60,7 +61,6 @@ impl Signal {
             Self::Traces => span_of(event, span, names),
             Self::Logs => log_record(event, span),
         }
-        .to_string()
     }
 }
 
@@ -69,45 +69,106 @@ const KIND_CLIENT: u8 = 3;
 const STATUS_ERROR: u8 = 2;
 const SEVERITY_INFO: u8 = 9;
 
-#[inline(never)]
-fn span_of(event: &Event, span: &SpanContext, names: Names) -> Value {
-    let start = nanos(event.opened.millis());
-    let end = nanos(event.opened.millis().saturating_add(event.timing.duration_ms));
-    let model = event.request_model.as_deref().or(event.response_model.as_deref()).unwrap_or_default();
-    let mut value = json!({
-        "traceId": span.trace_id,
-        "spanId": span.span_id,
-        "name": format!("{} {model}", event.operation).trim_end(),
-        "kind": KIND_CLIENT,
-        "startTimeUnixNano": start,
-        "endTimeUnixNano": end,
-        "attributes": attributes(event, names),
-    });
-    let more = [
-        ("parentSpanId", span.parent_span_id.as_ref().map(|parent| json!(parent))),
-        ("status", is_error(event.outcome).then(|| json!({"code": STATUS_ERROR, "message": error_type(event)}))),
-    ];
-    if let Some(members) = value.as_object_mut() {
-        members.extend(more.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
-    }
-    value
+/// A span in OTLP's words.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Span<'a> {
+    trace_id: &'a str,
+    span_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_span_id: Option<&'a str>,
+    name: &'a str,
+    kind: u8,
+    start_time_unix_nano: String,
+    end_time_unix_nano: String,
+    attributes: Vec<KeyValue<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status<'a>>,
+}
+
+#[derive(Serialize)]
+struct Status<'a> {
+    code: u8,
+    message: &'a str,
+}
+
+/// A log record in OTLP's words.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LogRecord<'a> {
+    time_unix_nano: &'a str,
+    observed_time_unix_nano: &'a str,
+    severity_number: u8,
+    severity_text: &'static str,
+    event_name: &'a str,
+    body: Attribute<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    span_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attributes: Vec<KeyValue<'a>>,
+}
+
+#[derive(Serialize)]
+struct KeyValue<'a> {
+    key: &'static str,
+    value: Attribute<'a>,
+}
+
+/// An attribute's value. A whole 64-bit number is a text in OTLP's JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::enum_variant_names, reason = "OTLP's words")]
+enum Attribute<'a> {
+    StringValue(&'a str),
+    #[serde(serialize_with = "as_text")]
+    IntValue(u64),
+    DoubleValue(f64),
+    BoolValue(bool),
+    ArrayValue {
+        values: Vec<Attribute<'a>>,
+    },
+}
+
+fn as_text<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(number)
+}
+
+/// Texts and numbers, which always serialise.
+fn written(item: &impl Serialize) -> String {
+    serde_json::to_string(item).unwrap_or_default()
 }
 
 #[inline(never)]
-fn log_record(event: &Event, span: &SpanContext) -> Value {
+fn span_of(event: &Event, span: &SpanContext, names: Names) -> String {
+    let model = event.request_model.as_deref().or(event.response_model.as_deref()).unwrap_or_default();
+    written(&Span {
+        trace_id: &span.trace_id,
+        span_id: &span.span_id,
+        parent_span_id: span.parent_span_id.as_deref(),
+        name: format!("{} {model}", event.operation).trim_end(),
+        kind: KIND_CLIENT,
+        start_time_unix_nano: nanos(event.opened.millis()),
+        end_time_unix_nano: nanos(event.opened.millis().saturating_add(event.timing.duration_ms)),
+        attributes: attributes(event, names),
+        status: is_error(event.outcome).then(|| Status { code: STATUS_ERROR, message: error_type(event) }),
+    })
+}
+
+#[inline(never)]
+fn log_record(event: &Event, span: &SpanContext) -> String {
     let time = nanos(event.opened.millis().saturating_add(event.timing.duration_ms));
-    // An event is made of texts and numbers, which always serialise.
-    let body = serde_json::to_string(event).unwrap_or_default();
-    json!({
-        "timeUnixNano": time,
-        "observedTimeUnixNano": time,
-        "severityNumber": SEVERITY_INFO,
-        "severityText": "INFO",
-        "eventName": event.schema,
-        "body": {"stringValue": body},
-        "traceId": span.trace_id,
-        "spanId": span.span_id,
-        "attributes": [attribute(name::OUTCOME, event.outcome.name().into())],
+    written(&LogRecord {
+        time_unix_nano: &time,
+        observed_time_unix_nano: &time,
+        severity_number: SEVERITY_INFO,
+        severity_text: "INFO",
+        event_name: event.schema,
+        body: Attribute::StringValue(&written(event)),
+        trace_id: Some(&span.trace_id),
+        span_id: Some(&span.span_id),
+        attributes: vec![KeyValue { key: name::OUTCOME, value: Attribute::StringValue(event.outcome.name()) }],
     })
 }
 
@@ -115,15 +176,17 @@ fn log_record(event: &Event, span: &SpanContext) -> Value {
 #[must_use]
 pub fn record_of_grant(event: &str, now: Timestamp) -> String {
     let time = nanos(now.millis());
-    json!({
-        "timeUnixNano": time,
-        "observedTimeUnixNano": time,
-        "severityNumber": SEVERITY_INFO,
-        "severityText": "INFO",
-        "eventName": GRANT_SCHEMA,
-        "body": {"stringValue": event},
+    written(&LogRecord {
+        time_unix_nano: &time,
+        observed_time_unix_nano: &time,
+        severity_number: SEVERITY_INFO,
+        severity_text: "INFO",
+        event_name: GRANT_SCHEMA,
+        body: Attribute::StringValue(event),
+        trace_id: None,
+        span_id: None,
+        attributes: Vec::new(),
     })
-    .to_string()
 }
 
 /// A whole 64-bit number, which OTLP's JSON writes as a string.
@@ -140,56 +203,21 @@ fn error_type(event: &Event) -> &str {
     event.error_type.as_deref().unwrap_or(event.outcome.name())
 }
 
-/// An attribute's value.
-enum Attribute {
-    Text(String),
-    Whole(u64),
-    Fraction(f64),
-    Flag(bool),
-    Texts(Vec<String>),
-}
-
-impl From<&str> for Attribute {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl From<u64> for Attribute {
-    fn from(number: u64) -> Self {
-        Self::Whole(number)
-    }
-}
-
-fn attribute(key: &str, value: Attribute) -> Value {
-    let value = match value {
-        Attribute::Text(text) => json!({"stringValue": text}),
-        Attribute::Whole(number) => json!({"intValue": number.to_string()}),
-        Attribute::Fraction(number) => json!({"doubleValue": number}),
-        Attribute::Flag(flag) => json!({"boolValue": flag}),
-        Attribute::Texts(texts) => {
-            let values: Vec<Value> = texts.iter().map(|text| json!({"stringValue": text})).collect();
-            json!({"arrayValue": {"values": values}})
-        }
-    };
-    json!({"key": key, "value": value})
-}
-
 #[inline(never)]
-fn attributes(event: &Event, names: Names) -> Vec<Value> {
-    let text = |value: Option<&str>| value.map(Attribute::from);
-    let whole = |value: Option<u64>| value.map(Attribute::Whole);
+fn attributes(event: &Event, names: Names) -> Vec<KeyValue<'_>> {
+    let whole = |value: Option<u64>| value.map(Attribute::IntValue);
     let of = |dimension| text(event.attribution.get(dimension));
     let component = |component| whole(event.components.get(component).map(|share| share.tokens));
-    let dollars = |cost: Option<crate::money::Usd>| cost.map(|cost| Attribute::Fraction(fraction(&cost.to_string())));
+    let dollars =
+        |cost: Option<crate::money::Usd>| cost.map(|cost| Attribute::DoubleValue(fraction(&cost.to_string())));
     let total = event.input_tokens.zip(event.output_tokens).map(|(input, output)| input.saturating_add(output));
     let writes =
         event.cache_write_5m_tokens.zip(event.cache_write_1h_tokens).map(|(short, long)| short.saturating_add(long));
     let model = text(event.response_model.as_deref().or(event.request_model.as_deref()));
-    let fraction_of = |ratio: Option<Proportion>| ratio.map(|ratio| Attribute::Fraction(ratio.as_f64()));
+    let fraction_of = |ratio: Option<Proportion>| ratio.map(|ratio| Attribute::DoubleValue(ratio.as_f64()));
     let routing = event.routing.as_ref();
     let candidates = routing.map(|routing| &routing.candidates).filter(|candidates| !candidates.is_empty());
-    let candidates = candidates.map(|candidates| Attribute::Texts(candidates.clone()));
+    let candidates = candidates.map(|candidates| array(candidates.iter().map(String::as_str)));
     let mut known = vec![
         (name::SPAN_KIND, text(Some("LLM"))),
         (name::OUTCOME, text(Some(event.outcome.name()))),
@@ -198,8 +226,8 @@ fn attributes(event: &Event, names: Names) -> Vec<Value> {
         (name::REQUEST_MODEL, text(event.request_model.as_deref())),
         (name::RESPONSE_MODEL, text(event.response_model.as_deref())),
         (name::RESPONSE_ID, text(event.response_id.as_deref())),
-        (name::FINISH_REASONS, event.finish_reason.clone().map(|reason| Attribute::Texts(vec![reason]))),
-        (name::STREAM, Some(Attribute::Flag(event.stream))),
+        (name::FINISH_REASONS, event.finish_reason.as_deref().map(|reason| array([reason]))),
+        (name::STREAM, Some(Attribute::BoolValue(event.stream))),
         (name::CONVERSATION, of(Dimension::Session)),
         (name::AGENT, of(Dimension::Agent)),
         (name::INPUT_TOKENS, whole(event.input_tokens)),
@@ -208,7 +236,7 @@ fn attributes(event: &Event, names: Names) -> Vec<Value> {
         (name::CACHE_CREATION, whole(writes)),
         (name::REASONING, whole(event.reasoning_tokens)),
         (name::HTTP_STATUS, whole(event.status.map(u64::from))),
-        (name::ERROR_TYPE, is_error(event.outcome).then(|| error_type(event).into())),
+        (name::ERROR_TYPE, text(is_error(event.outcome).then(|| error_type(event)))),
         (name::OI_MODEL, text(event.response_model.as_deref().or(event.request_model.as_deref()))),
         (name::OI_PROVIDER, text(Some(&event.provider))),
         (name::OI_PROMPT, whole(event.input_tokens)),
@@ -229,7 +257,7 @@ fn attributes(event: &Event, names: Names) -> Vec<Value> {
         (name::MODEL, model),
         (name::COST, dollars(event.cost_usd)),
         (name::CACHED_TOKENS, whole(event.cache_read_tokens)),
-        (name::LATENCY, Some(Attribute::Whole(event.timing.duration_ms))),
+        (name::LATENCY, Some(Attribute::IntValue(event.timing.duration_ms))),
         (name::STATUS, whole(event.status.map(u64::from))),
         (name::TOKENS_SYSTEM, component("system")),
         (name::TOKENS_TOOLS, component("tools")),
@@ -253,7 +281,15 @@ fn attributes(event: &Event, names: Names) -> Vec<Value> {
         known.push((name::PROPOSED_CURRENCY, text(Some("USD"))));
         known.push((name::PROPOSED_SOURCE, text(Some(source))));
     }
-    known.into_iter().filter_map(|(key, value)| Some(attribute(key, value?))).collect()
+    known.into_iter().filter_map(|(key, value)| Some(KeyValue { key, value: value? })).collect()
+}
+
+fn text(value: Option<&str>) -> Option<Attribute<'_>> {
+    value.map(Attribute::StringValue)
+}
+
+fn array<'a>(texts: impl IntoIterator<Item = &'a str>) -> Attribute<'a> {
+    Attribute::ArrayValue { values: texts.into_iter().map(Attribute::StringValue).collect() }
 }
 
 /// A decimal as the number that backends can sum; the exact amount is in the log record.
