@@ -74,6 +74,33 @@ fn a_client_that_sends_a_call_again_says_so_or_is_recognised() {
 }
 
 #[test]
+fn the_same_question_of_an_application_is_a_retry_outside_of_a_session_only_where_the_one_before_failed() {
+    let refused = || ResponseHead::new(429).header("content-type", "application/json");
+    for profile in Profile::ALL {
+        let key = ("authorization", "Bearer sk-shop");
+        let ask = |gateway: &Gateway, model: &str, more: &[(&str, &str)], answer: ResponseHead| {
+            call((profile, gateway), 0, model, &[&[key], more].concat(), answer)
+        };
+        let retry = |gateway: &Gateway, more, answer| ask(gateway, "gpt-4.1-mini", more, answer)["retry"].take();
+        let gateway = sharing(profile, "{}");
+        assert_eq!(retry(&gateway, &[], json_answer()), Value::Null, "{profile:?}");
+        assert_eq!(retry(&gateway, &[], json_answer()), Value::Null, "{profile:?}: asked for another user");
+        assert_eq!(
+            ask(&gateway, "gpt-4.1", &[], json_answer())["routing"],
+            Value::Null,
+            "{profile:?}: and so is this, on a dearer model"
+        );
+        assert_eq!(retry(&gateway, &[], refused()), Value::Null, "{profile:?}");
+        let again = retry(&gateway, &[], json_answer());
+        assert_eq!((&again["number"], &again["told_by"]), (&json!(1), &json!("fingerprint")), "{profile:?}");
+        assert_eq!(again["earlier_outcome"], "upstream_error", "{profile:?}");
+        assert_eq!(retry(&gateway, &[], json_answer()), Value::Null, "{profile:?}: that one was answered");
+        let told = retry(&gateway, &[("x-stainless-retry-count", "1")], json_answer());
+        assert_eq!(told["told_by"], "client", "{profile:?}");
+    }
+}
+
+#[test]
 fn a_retry_at_another_worker_is_recognised_where_workers_share_and_not_at_all_where_that_is_off() {
     for (profile, config, is_recognised) in [
         (Profile::Envoy, "{}", true),
