@@ -62,6 +62,7 @@ setup: ## Install what is missing; returns at once when nothing is.
 	@scripts/sql-venv >/dev/null
 	@scripts/prometheus >/dev/null
 	@scripts/chromium >/dev/null
+	@scripts/redis >/dev/null
 
 clean: ## Remove everything that was built or installed here.
 	cargo clean

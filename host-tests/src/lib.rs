@@ -17,6 +17,7 @@ pub mod otlp;
 pub mod page;
 pub mod reconcile;
 pub mod recording;
+pub mod redis;
 pub mod replay;
 pub mod standin;
 pub mod wait;

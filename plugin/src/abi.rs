@@ -35,6 +35,8 @@ pub(crate) enum Headers {
 pub(crate) enum Buffer {
     RequestBody = 0,
     ResponseBody = 1,
+    /// Of the answer to a call of our own.
+    CalloutBody = 4,
     PluginConfiguration = 7,
 }
 
@@ -94,6 +96,8 @@ mod imports {
             value_length: usize,
         ) -> u32;
         pub(super) fn proxy_close_stream(stream: u32) -> u32;
+        pub(super) fn proxy_continue_stream(stream: u32) -> u32;
+        pub(super) fn proxy_set_effective_context(context: u32) -> u32;
         pub(super) fn proxy_send_local_response(
             status: u32,
             details: *const u8,
@@ -261,6 +265,17 @@ pub(crate) fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<(), S
     check(unsafe { imports::proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas) })
 }
 
+/// Lets a request go on that a callback held.
+pub(crate) fn continue_request() -> Result<(), Status> {
+    const REQUEST: u32 = 0;
+    check(unsafe { imports::proxy_continue_stream(REQUEST) })
+}
+
+/// From here to the end of the callback, calls of host functions are those of another context.
+pub(crate) fn act_for(context: u32) -> Result<(), Status> {
+    check(unsafe { imports::proxy_set_effective_context(context) })
+}
+
 /// Asks for `proxy_on_tick` every so many milliseconds.
 pub(crate) fn set_tick_period(milliseconds: u32) -> Result<(), Status> {
     check(unsafe { imports::proxy_set_tick_period_milliseconds(milliseconds) })
@@ -393,8 +408,8 @@ extern "C" fn proxy_on_tick(context: u32) {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_http_call_response(context: u32, token: u32, headers: usize, _body: usize, _trailers: usize) {
-    contexts::root(context, |root| root.on_callout_answered(token, headers > 0));
+extern "C" fn proxy_on_http_call_response(context: u32, token: u32, headers: usize, body: usize, _trailers: usize) {
+    contexts::on_callout_answered(context, token, headers > 0, body);
 }
 
 #[unsafe(no_mangle)]

@@ -8,6 +8,7 @@
 use crate::abi::{self, Buffer};
 use crate::root::Root;
 use tollgate_core::frame::reduce::{Keep, Reduced, Reducer};
+use tollgate_core::head::Upgrade;
 use tollgate_core::meter::Body;
 
 /// Bodies up to this size are read whole.
@@ -21,6 +22,8 @@ pub(crate) enum Buffered {
     Reduced(Reduced),
     TooLarge(usize),
     Unreadable(usize),
+    /// There is none: another protocol takes the connection over.
+    Upgraded(Upgrade),
 }
 
 impl Buffered {
@@ -53,6 +56,7 @@ impl Buffered {
             Self::Reduced(body) => Body::Reduced(body),
             Self::TooLarge(size) => Body::TooLarge(*size),
             Self::Unreadable(size) => Body::Unreadable(*size),
+            Self::Upgraded(upgrade) => Body::Upgraded(*upgrade),
         }
     }
 

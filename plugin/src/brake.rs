@@ -14,6 +14,38 @@ use tollgate_core::time::Timestamp;
 /// is to answer.
 pub(crate) fn admit(root: &mut Root, call: &mut Call, body: Body<'_>, now: Timestamp) -> Verdict {
     let verdict = judge(root, call, body, now);
+    decide(root, call, body, verdict, now)
+}
+
+/// Goes on where a call waited for the other gateways of its fleet: they said what they know, or cannot be asked.
+pub(crate) fn heard(root: &mut Root, call: &mut Call, body: Body<'_>, is_answered: bool, now: Timestamp) -> Verdict {
+    root.meter.heard(call, is_answered);
+    make_next(root, call, now);
+    let verdict = root.meter.admitted(call, now);
+    decide(root, call, body, verdict, now)
+}
+
+/// Judges a call where nothing can wait.
+pub(crate) fn admit_at_once(root: &mut Root, call: &mut Call, body: Body<'_>, now: Timestamp) {
+    let mut verdict = admit(root, call, body, now);
+    while verdict == Verdict::Wait {
+        verdict = heard(root, call, body, false, now);
+    }
+}
+
+/// A call is over that still waits: what it holds is let go.
+pub(crate) fn abandon(root: &mut Root, call: &mut Call, now: Timestamp) -> bool {
+    let waits = call.abandon();
+    if waits {
+        make_next(root, call, now);
+    }
+    waits
+}
+
+fn decide(root: &mut Root, call: &mut Call, body: Body<'_>, verdict: Verdict, now: Timestamp) -> Verdict {
+    if verdict == Verdict::Wait {
+        return verdict;
+    }
     if !root.meter.downgrade(call, body) {
         return verdict;
     }
@@ -36,7 +68,7 @@ fn judge(root: &mut Root, call: &mut Call, body: Body<'_>, now: Timestamp) -> Ve
             make_next(root, call, now);
             root.meter.admitted(call, now)
         }
-        Verdict::Deny(denial) => Verdict::Deny(denial),
+        decided => decided,
     }
 }
 
@@ -48,6 +80,7 @@ fn make_next(root: &mut Root, call: &mut Call, now: Timestamp) {
         let done = make(&change, &mut root.store, &mut root.metrics, now);
         root.meter.take_change(call, done.as_ref());
     }
+    touch(root, call.claims(), now);
 }
 
 /// Keeps what is held for a call from expiring while its answer streams.
@@ -79,6 +112,15 @@ pub(crate) fn settle(root: &mut Root, claims: &Claims, event: &mut Event, now: T
         let Some((change, charged)) = root.meter.settlement(claims, number, event) else { continue };
         let done = make(&change, &mut root.store, &mut root.metrics, now);
         root.meter.settled(claims, number, charged, done.as_ref(), event);
+    }
+    touch(root, claims, now);
+}
+
+/// What the other gateways of a fleet are to be told of.
+fn touch(root: &mut Root, claims: &Claims, now: Timestamp) {
+    let Some(fleet) = &mut root.fleet else { return };
+    for (account, limit) in root.meter.shared(claims) {
+        fleet.touch(account, limit, now, &mut root.metrics);
     }
 }
 

@@ -4,7 +4,7 @@
 //! twice, or call back while a call is under way; all of that does nothing. A VM has one thread.
 //! Must not know: what contexts do.
 
-use crate::abi::Action;
+use crate::abi::{self, Action};
 use crate::http::Http;
 use crate::root::Root;
 use std::cell::RefCell;
@@ -34,7 +34,7 @@ pub(crate) fn create(context: u32, parent: u32) {
         if parent == 0 {
             contexts.roots.insert(context, Root::default());
         } else {
-            contexts.streams.insert(context, (parent, Http::new(context)));
+            contexts.streams.insert(context, (parent, Http::new(context, parent)));
         }
         Some(())
     });
@@ -61,6 +61,29 @@ pub(crate) fn http(context: u32, callback: impl FnOnce(&mut Http, &mut Root) -> 
         Action::Continue => 0,
         Action::Pause => 1,
     }
+}
+
+/// A call of ours was answered, or failed: a root's, or a stream's own. Requests that waited for it go on.
+pub(crate) fn on_callout_answered(context: u32, token: u32, is_answered: bool, body_size: usize) {
+    let told = with(|contexts| {
+        let parent = contexts.streams.get(&context).map(|(root, _)| *root);
+        let root = contexts.roots.get_mut(&parent.unwrap_or(context))?;
+        Some(root.on_callout_answered(token, parent.map(|_| context), is_answered, body_size))
+    });
+    for (waiting, is_told) in told.unwrap_or_default() {
+        if waiting != context && abi::act_for(waiting).is_err() {
+            continue;
+        }
+        let held = with(|contexts| {
+            let (root, http) = contexts.streams.get_mut(&waiting)?;
+            Some(http.on_heard(contexts.roots.get_mut(root)?, is_told))
+        });
+        // Where a stream made the call itself, its gateway lets it go on.
+        if held == Some(Action::Continue) && waiting != context {
+            _ = abi::continue_request();
+        }
+    }
+    ENDED.take().into_iter().for_each(delete);
 }
 
 /// A context ends.

@@ -30,6 +30,8 @@ const PAUSE_LAST_MS: u64 = 60_000;
 pub(crate) struct Exporter {
     collector: RawOtlp,
     lanes: Vec<Lane>,
+    /// When the next batches leave.
+    due: Timestamp,
 }
 
 /// What waits and what is under way, of one signal.
@@ -49,13 +51,12 @@ struct Sending {
 }
 
 impl Exporter {
-    /// An exporter; `None` where the gateway has no ticks, and so no time to send.
-    pub(crate) fn start(collector: &RawOtlp, metrics: &mut Metrics) -> Option<Self> {
-        metrics.note("set_tick_period_milliseconds", abi::set_tick_period(collector.interval_ms))?;
+    /// An exporter, where the gateway has ticks.
+    pub(crate) fn new(collector: &RawOtlp) -> Self {
         let wanted = [(Signal::Traces, collector.traces), (Signal::Logs, collector.logs)];
         let lanes =
             wanted.into_iter().filter(|(_, is_wanted)| *is_wanted).map(|(signal, _)| Lane::new(signal)).collect();
-        Some(Self { collector: collector.clone(), lanes })
+        Self { collector: collector.clone(), lanes, due: Timestamp::default() }
     }
 
     /// Queues what a call leaves; `random` becomes the ids of its span.
@@ -77,6 +78,11 @@ impl Exporter {
 
     /// Sends what waits.
     pub(crate) fn on_tick(&mut self, now: Timestamp, metrics: &mut Metrics) {
+        if now < self.due {
+            return;
+        }
+        // Ticks may come more often, for others.
+        self.due = now.plus_millis(u64::from(self.collector.interval_ms / 2));
         for lane in &mut self.lanes {
             lane.send(&self.collector, now, metrics);
         }

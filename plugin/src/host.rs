@@ -167,6 +167,12 @@ impl Host {
         matches!(self, Self::Kong | Self::Apisix)
     }
 
+    /// Whether requests that are held can be let go by the root: Kong and APISIX go on with a request by themselves, once
+    /// the call that it made itself is answered.
+    pub(crate) const fn asks_in_root(self) -> bool {
+        matches!(self, Self::Envoy)
+    }
+
     /// Whether workers can share state here. Kong kills a request that tries without a configured zone
     /// (`nginx_wasm_shm_kv`), so there the operator must say so; APISIX has nothing of the kind.
     pub(crate) const fn has_shared_data(self, choice: SharedData) -> bool {

@@ -21,23 +21,36 @@ use tollgate_core::meter::{Body, Call, Denial, Ending, Verdict};
 use tollgate_core::metrics::Counted;
 use tollgate_core::names::header;
 use tollgate_core::retrieval::created_by;
+use tollgate_core::time::Timestamp;
 
 /// The state of one request.
 pub(crate) struct Http {
     context: u32,
+    root: u32,
     /// The call, while it runs; `None` for other traffic, and once it is over.
     call: Option<Call>,
     published: Published,
     is_admitted: bool,
     /// Bytes of the request's body that are buffered so far.
     buffered: usize,
+    /// The request's body, while the call waits for the other gateways of its fleet, and since when.
+    waiting: Option<(Buffered, Timestamp)>,
     /// Bytes of the response's body still to come, where only its length tells the end.
     awaited: Option<usize>,
 }
 
 impl Http {
-    pub(crate) fn new(context: u32) -> Self {
-        Self { context, call: None, published: Published::default(), is_admitted: false, buffered: 0, awaited: None }
+    pub(crate) fn new(context: u32, root: u32) -> Self {
+        Self {
+            context,
+            root,
+            call: None,
+            published: Published::default(),
+            is_admitted: false,
+            buffered: 0,
+            waiting: None,
+            awaited: None,
+        }
     }
 
     pub(crate) fn on_request_headers(&mut self, root: &mut Root, end_of_stream: bool) -> Action {
@@ -71,7 +84,7 @@ impl Http {
             return self.deny(root, &misconfigured(self.call.as_ref()));
         }
         if let Some(upgrade) = request.upgrade() {
-            return self.admit(root, Body::Upgraded(upgrade));
+            return self.admit(root, Buffered::Upgraded(upgrade));
         }
         if !is_doubtful {
             self.prepare(root, &headers);
@@ -82,7 +95,7 @@ impl Http {
             return Action::Continue;
         }
         if end_of_stream && host.reports_missing_body() {
-            return self.admit(root, Body::Whole(&[]));
+            return self.admit(root, Buffered::Whole(Vec::new()));
         }
         root.metrics.note("set_property", host.ask_for_request_body());
         host.until_body(root.meter.config().hold_headers)
@@ -120,7 +133,7 @@ impl Http {
         if !self.is_admitted && !host.reports_missing_body() {
             // It is answered, and no body was shown: there was none. To refuse it now would be too late.
             self.is_admitted = true;
-            _ = brake::admit(root, call, Body::Whole(&[]), now());
+            brake::admit_at_once(root, call, Body::Whole(&[]), now());
         }
         let pairs = root.metrics.note("get_header_map_pairs", abi::header_pairs(Headers::Response)).unwrap_or_default();
         let pairs = abi::pairs(&pairs);
@@ -217,7 +230,7 @@ impl Http {
     fn admit_buffered(&mut self, root: &mut Root) -> Action {
         let is_encoded = self.call.as_ref().is_some_and(Call::is_encoded);
         let body = Buffered::read(root, self.buffered, is_encoded);
-        self.admit(root, body.as_body())
+        self.admit(root, body)
     }
 
     /// Readies the request's headers for what metering needs. Only while they have not gone on.
@@ -274,8 +287,8 @@ impl Http {
         true
     }
 
-    fn admit(&mut self, root: &mut Root, body: Body<'_>) -> Action {
-        if !self.recognise(root, body) {
+    fn admit(&mut self, root: &mut Root, body: Buffered) -> Action {
+        if !self.recognise(root, body.as_body()) {
             return self.leave_alone();
         }
         if root.is_misconfigured {
@@ -284,16 +297,42 @@ impl Http {
         let Some(call) = &mut self.call else { return Action::Continue };
         self.is_admitted = true;
         root.agree_on_secret();
-        let verdict = match brake::admit(root, call, body, now()) {
-            Verdict::Forward => change(root, call, body),
-            refused @ Verdict::Deny(_) => refused,
+        let now = now();
+        let verdict = brake::admit(root, call, body.as_body(), now);
+        self.decide(root, verdict, body, now)
+    }
+
+    /// The other gateways of the fleet said what the call waited for, or cannot be asked.
+    pub(crate) fn on_heard(&mut self, root: &mut Root, is_answered: bool) -> Action {
+        let Some((body, since)) = self.waiting.take() else { return Action::Continue };
+        let Some(call) = &mut self.call else { return Action::Continue };
+        let verdict = brake::heard(root, call, body.as_body(), is_answered, now());
+        self.decide(root, verdict, body, since)
+    }
+
+    /// Carries out what is decided of a call that came at a time.
+    fn decide(&mut self, root: &mut Root, mut verdict: Verdict, body: Buffered, since: Timestamp) -> Action {
+        let Some(call) = &mut self.call else { return Action::Continue };
+        let decided = loop {
+            verdict = match verdict {
+                Verdict::Wait if root.may_wait(since) && root.wait(self.context, self.root, call) => {
+                    self.waiting = Some((body, since));
+                    return Action::Pause;
+                }
+                Verdict::Wait => brake::heard(root, call, body.as_body(), false, now()),
+                Verdict::Forward => match change(root, call, body.as_body()) {
+                    Verdict::Forward => break None,
+                    changed => changed,
+                },
+                Verdict::Deny(denial) => break Some(denial),
+            }
         };
-        match verdict {
-            Verdict::Forward => {
+        match decided {
+            None => {
                 show(root, &mut self.published, call);
                 Action::Continue
             }
-            Verdict::Deny(denial) => self.deny(root, &denial),
+            Some(denial) => self.deny(root, &denial),
         }
     }
 
@@ -334,6 +373,11 @@ impl Http {
     fn end(&mut self, root: &mut Root, ending: Ending) {
         let Some(mut call) = self.call.take().filter(|call| !call.is_doubtful()) else { return };
         let (host, now) = (root.host(), now());
+        // A call that nobody waits for any more was sent nowhere.
+        let ending = if brake::abandon(root, &mut call, now) { Ending::LocalReply } else { ending };
+        if self.waiting.take().is_some() {
+            root.fleet.iter_mut().for_each(|fleet| _ = fleet.forget(self.context));
+        }
         if !root.has_event(&mut call, now) {
             return;
         }

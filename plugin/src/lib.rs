@@ -3,7 +3,8 @@
 //! ```text
 //! gateway <-> abi (raw calls, statuses) <-> contexts <-> root, http (callback -> meter -> effect) -> output
 //!                                              |         host: what differs between gateways
-//!                                              +-> brake -> store: what workers share; export: what a collector gets
+//!                                              +-> brake -> store: what workers share; export: what a collector gets;
+//!                                                                          fleet: what other gateways are told
 //! ```
 //! Everything that thinks is in `tollgate-core`. Invariants: the filter never traps; a host call that fails is
 //! counted and the call goes on; `abi` is the only module with `unsafe`.
@@ -13,6 +14,7 @@ mod body;
 mod brake;
 mod contexts;
 mod export;
+mod fleet;
 mod host;
 mod http;
 mod operator;

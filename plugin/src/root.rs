@@ -7,6 +7,7 @@
 
 use crate::abi::{self, Buffer, Headers, LogLevel};
 use crate::export::Exporter;
+use crate::fleet::{Books, Fleet};
 use crate::host::Host;
 use crate::outcome;
 use crate::output::{self, Metrics, VmId};
@@ -15,17 +16,21 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tollgate_core::calibration::{Lessons, Observation};
 use tollgate_core::config::Config;
 use tollgate_core::event::Event;
+use tollgate_core::fleet::Process;
 use tollgate_core::head;
 use tollgate_core::ledger::{Bytes, Charge, Created, Keep, Key, Record, TaskAccount};
 use tollgate_core::meter::{Call, Meter};
 use tollgate_core::metrics::Counted;
-use tollgate_core::names::metric;
+use tollgate_core::names::{label, metric};
 use tollgate_core::prefix::{Conversation, Seen, Sighting, Templates};
 use tollgate_core::response_cache;
 use tollgate_core::retrieval::{Claim, Keys, Left, Standing};
 use tollgate_core::retry::Try;
 use tollgate_core::series::Admitted;
 use tollgate_core::time::Timestamp;
+
+/// As long as the gateway runs.
+const FOREVER: Timestamp = Timestamp::from_millis(u64::MAX);
 
 /// A plugin configuration, in use.
 pub(crate) struct Root {
@@ -38,6 +43,7 @@ pub(crate) struct Root {
     /// The workers have one secret for fingerprints.
     has_agreed: bool,
     pub(crate) exporter: Option<Exporter>,
+    pub(crate) fleet: Option<Fleet>,
     host: Option<Host>,
 }
 
@@ -51,6 +57,7 @@ impl Default for Root {
             store: Store::default(),
             has_agreed: false,
             exporter: None,
+            fleet: None,
             host: None,
         }
     }
@@ -65,7 +72,8 @@ impl Root {
         };
         let errors = match json.map(|json| Config::parse(&json)) {
             Ok(Ok(config)) => {
-                self.exporter = config.otlp.as_ref().and_then(|otlp| Exporter::start(otlp, &mut self.metrics));
+                self.exporter = self.ticks(&config).and(config.otlp.as_ref()).map(Exporter::new);
+                self.fleet = None;
                 self.meter = Meter::new(config, output::secret());
                 self.is_misconfigured = false;
                 self.store = Store::default();
@@ -86,6 +94,14 @@ impl Root {
         self.metrics.count(metric::CONFIG_ERRORS, &[], 1);
     }
 
+    /// Asks for ticks, where something has to be sent in time; `None` where the gateway has none.
+    fn ticks(&mut self, config: &Config) -> Option<()> {
+        let intervals =
+            [config.otlp.as_ref().map(|otlp| otlp.interval_ms), config.store.as_ref().map(|store| store.interval_ms)];
+        let period = intervals.into_iter().flatten().min()?;
+        self.metrics.note("set_tick_period_milliseconds", abi::set_tick_period(period))
+    }
+
     /// The gateway; found out at the first request.
     pub(crate) fn host(&mut self) -> Host {
         if let Some(host) = self.host {
@@ -102,7 +118,55 @@ impl Root {
         if let Some(advice) = host.advice() {
             abi::log(LogLevel::Warn, &format!("tollgate: {advice}"));
         }
-        *self.host.insert(host)
+        self.host = Some(host);
+        self.join_fleet();
+        host
+    }
+
+    /// Agrees with the other workers on what the rest of the fleet knows this gateway by.
+    #[inline(never)]
+    fn join_fleet(&mut self) {
+        let Some(store) = self.meter.config().store.clone() else { return };
+        let mut agreed = None;
+        self.remember(&Key::of_process(), (FOREVER, Keep::Live), now(), &mut |known| {
+            let drawn = known.is_none().then(|| Bytes(output::secret().map(u64::to_le_bytes).concat()));
+            agreed = drawn.clone().or(known);
+            drawn
+        });
+        self.fleet = agreed.map(|Bytes(random)| Fleet::new(&store, Process::new(&random), now()));
+    }
+
+    /// What the worker keeps what it hears of its fleet in.
+    fn books(&mut self) -> Option<(&mut Fleet, Books<'_>)> {
+        let Self { fleet, meter, store, metrics, .. } = self;
+        Some((fleet.as_mut()?, Books { limits: &meter.config().limits, store, metrics, now: now() }))
+    }
+
+    /// Whether a call that came at a time may still wait for its fleet.
+    pub(crate) fn may_wait(&self, since: Timestamp) -> bool {
+        let timeout = self.meter.config().store.as_ref().map_or(0, |store| u64::from(store.timeout_ms));
+        now().millis_since(since) < timeout
+    }
+
+    /// A call waits for what its fleet says; `false` where it would wait in vain.
+    #[inline(never)]
+    pub(crate) fn wait(&mut self, context: u32, own: u32, call: &Call) -> bool {
+        let is_own = !self.host().asks_in_root();
+        let (Some((account, limit, amount)), Some((fleet, mut books))) = (call.awaited(), self.books()) else {
+            return false;
+        };
+        // The answer to a stream's own call would be lost with it.
+        if !is_own && abi::act_for(own).is_err() {
+            return false;
+        }
+        let waits = fleet.wait(context, (account, amount), is_own, &mut books);
+        if !is_own {
+            _ = abi::act_for(context);
+        }
+        let outcome = if waits { "asked" } else { "unreachable" };
+        let limit = books.limits.get(limit).map_or("", |limit| &limit.id);
+        books.metrics.count(metric::STORE_WAITS, &[(label::LIMIT, limit), (label::OUTCOME, outcome)], 1);
+        waits
     }
 
     /// Tells the other workers what a call taught, and takes over what they were told.
@@ -203,9 +267,8 @@ impl Root {
         }
         self.has_agreed = true;
         let mut agreed = None;
-        // As long as the gateway runs: workers with another secret could not compare what they saw.
-        let forever = Timestamp::from_millis(u64::MAX);
-        self.remember(&Key::of_secret(), (forever, Keep::Live), now(), &mut |known| {
+        // Workers with another secret could not compare what they saw.
+        self.remember(&Key::of_secret(), (FOREVER, Keep::Live), now(), &mut |known| {
             let drawn = known.is_none().then(|| Bytes(output::secret().map(u64::to_le_bytes).concat()));
             let secret = drawn.as_ref().or(known.as_ref()).and_then(|secret| secret.0.split_first_chunk());
             agreed = secret.and_then(|(first, rest)| Some((*first, *rest.first_chunk()?)));
@@ -243,10 +306,20 @@ impl Root {
         if let Some(exporter) = &mut self.exporter {
             exporter.on_tick(now(), &mut self.metrics);
         }
+        if let Some((fleet, mut books)) = self.books() {
+            fleet.on_tick(&mut books);
+        }
     }
 
-    /// A call of ours was answered, or failed.
-    pub(crate) fn on_callout_answered(&mut self, token: u32, is_answered: bool) {
+    /// A call of ours was answered, or failed; `own` where a stream made it. Gives the streams that waited for it, and
+    /// whether there was an answer.
+    pub(crate) fn on_callout_answered(
+        &mut self,
+        token: u32,
+        own: Option<u32>,
+        is_answered: bool,
+        body_size: usize,
+    ) -> Vec<(u32, bool)> {
         let headers =
             if is_answered { abi::header_pairs(Headers::CalloutResponse).unwrap_or_default() } else { Vec::new() };
         let pairs = abi::pairs(&headers);
@@ -254,6 +327,12 @@ impl Root {
         if let Some(exporter) = &mut self.exporter {
             exporter.on_answer(token, status, now(), &mut self.metrics);
         }
+        let Some((fleet, mut books)) = self.books() else { return Vec::new() };
+        let body = match body_size {
+            0 => None,
+            _ => books.metrics.note("get_buffer_bytes", abi::buffer(Buffer::CalloutBody, body_size)).flatten(),
+        };
+        fleet.on_answer(token, own, (status, &body.unwrap_or_default()), &mut books)
     }
 
     /// Whether a call that is over has an event. One that came back for something has, where it was told something

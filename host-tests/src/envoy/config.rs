@@ -66,9 +66,12 @@ pub fn for_tests(shipped: &Value, options: &Options, access_log: &Path) -> Resul
         manager.as_object_mut().and_then(|manager| manager.remove("tracing")).ok_or_else(|| missing("tracing"))?;
     }
     for cluster in array(&mut config, "/static_resources/clusters")? {
-        let collects = cluster.get("name").and_then(Value::as_str) == Some("otel_collector");
-        // Without a collector that cluster is unused; it may point anywhere.
-        let port = if collects { options.collector.unwrap_or(9) } else { options.upstream.port() };
+        // Without a collector or a store their clusters are unused; they may point anywhere.
+        let port = match cluster.get("name").and_then(Value::as_str) {
+            Some("otel_collector") => options.collector.unwrap_or(9),
+            Some("webdis") => options.store.unwrap_or(9),
+            _ => options.upstream.port(),
+        };
         set(cluster, "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address", loopback(port))?;
         if let Some(cluster) = cluster.as_object_mut() {
             cluster.insert("type".to_owned(), json!("STATIC"));

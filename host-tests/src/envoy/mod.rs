@@ -77,6 +77,8 @@ pub struct Options {
     pub upstream: SocketAddr,
     /// The port of an OTLP/HTTP collector on loopback; without one, tracing is left out.
     pub collector: Option<u16>,
+    /// The port of a fleet's store on loopback.
+    pub store: Option<u16>,
     /// Worker threads.
     pub concurrency: u32,
     /// Sets `allow_on_headers_stop_iteration`.
@@ -104,6 +106,7 @@ impl Options {
             configuration: Value::Object(serde_json::Map::new()),
             upstream,
             collector: None,
+            store: None,
             concurrency: 1,
             hold_headers: false,
             failure_policy: None,

@@ -10,7 +10,8 @@ use crate::cut::Cut;
 use crate::dialect::Request;
 use crate::estimate::Bound;
 use crate::event::Event;
-use crate::limit::{Change, Claims, Done, Estimate, Limit, Subject};
+use crate::ledger::Key;
+use crate::limit::{Account, Change, Claims, Done, Estimate, Limit, Subject};
 use crate::meter::Meter;
 use crate::refusal;
 use crate::step;
@@ -91,10 +92,23 @@ impl Meter {
         call.claims.took(done, &self.config.limits);
     }
 
+    /// The accounts of a fleet that a call takes of, each with its limit by its place in the configuration.
+    pub fn shared<'a>(&'a self, claims: &'a Claims) -> impl Iterator<Item = (&'a Key<Account>, usize)> {
+        claims.shared(&self.config.limits)
+    }
+
+    /// The fleet said what it knows of the account that a call waits for, or cannot be asked.
+    pub fn heard(&self, call: &mut Call, is_answered: bool) {
+        call.claims.heard(is_answered, &self.config.limits);
+    }
+
     /// What the budgets decided, once no change is left.
     #[must_use]
     pub fn admitted(&self, call: &mut Call, now: Timestamp) -> Verdict {
         let limits = &self.config.limits;
+        if call.claims.awaited().is_some() {
+            return Verdict::Wait;
+        }
         let with_output = |output| self.estimate(call, Some(output));
         let found = call.claims.findings(limits, Self::capping(call, &with_output).as_ref());
         call.findings.extend(found);

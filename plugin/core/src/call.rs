@@ -14,7 +14,8 @@ use crate::frame::reduce::{Cuts, Reduced};
 use crate::frame::withhold::Withhold;
 use crate::head::Upgrade;
 use crate::health::RateLimits;
-use crate::limit::{Claims, Done, Finding};
+use crate::ledger::Key;
+use crate::limit::{Account, Claims, Done, Finding};
 use crate::price::Unpriced;
 use crate::prompt::Prompt;
 use crate::retry::Step;
@@ -189,6 +190,8 @@ pub enum Verdict {
     Forward,
     /// Answer it here.
     Deny(Denial),
+    /// Hold it until the other gateways of the fleet are heard.
+    Wait,
 }
 
 /// An answer in the provider's place.
@@ -361,6 +364,27 @@ impl Call {
     pub fn warning(&self) -> Option<String> {
         let warnings: Vec<_> = self.findings.iter().filter_map(Finding::warning).collect();
         (!warnings.is_empty()).then(|| warnings.join(", "))
+    }
+
+    /// What it takes of budgets, while it runs.
+    #[must_use]
+    pub const fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// What it waits for: an account of the fleet, the limit by its place in the configuration, and the amount.
+    #[must_use]
+    pub fn awaited(&self) -> Option<(&Key<Account>, usize, i128)> {
+        self.claims.awaited()
+    }
+
+    /// It waits no longer, and is not sent: what it holds is let go, as the next changes.
+    pub fn abandon(&mut self) -> bool {
+        let waits = self.claims.awaited().is_some();
+        if waits {
+            self.claims.withdraw();
+        }
+        waits
     }
 
     /// How many claims it has on budgets.

@@ -27,6 +27,7 @@ mod estimate;
 pub mod event;
 mod explain;
 pub mod few_shot;
+pub mod fleet;
 pub mod frame;
 pub mod head;
 pub mod health;

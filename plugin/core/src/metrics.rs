@@ -281,12 +281,14 @@ impl Measurer {
             return;
         }
         let labels = [(label::LIMIT, found.id.as_str()), (label::KEY, shown.key.as_str())];
-        for (name, amount) in [
+        let leased = gauges.leased.map(|leased| (metric::BUDGET_LEASED, leased));
+        let always = [
             (metric::BUDGET_USED, gauges.used),
             (metric::BUDGET_RESERVED, gauges.reserved),
             (metric::BUDGET_LIMIT, gauges.limit),
             (metric::BUDGET_REMAINING, gauges.remaining),
-        ] {
+        ];
+        for (name, amount) in always.into_iter().chain(leased) {
             measured.push(Measurement { metric: Metric::new(named(name, &labels)), kind: Kind::Gauge, amount });
         }
     }
@@ -351,7 +353,7 @@ impl BudgetLabels {
     }
 
     fn set(&self) -> Set<'_> {
-        const GAUGES: u64 = 4;
+        const GAUGES: u64 = 5;
         Set { labels: vec![(&self.label, &self.key)], weight: GAUGES }
     }
 }

@@ -13,6 +13,8 @@ pub const THRESHOLD_LOG_PREFIX: &str = "tollgate threshold ";
 pub const GRANT_LOG_PREFIX: &str = "tollgate grant ";
 /// What the log line of a report on a task starts with.
 pub const OUTCOME_LOG_PREFIX: &str = "tollgate outcome ";
+/// What the log line starts with that says that the store of a fleet cannot be reached, or is back.
+pub const STORE_LOG_PREFIX: &str = "tollgate store ";
 /// What an event's log line starts with.
 pub const EVENT_LOG_PREFIX: &str = "tollgate event ";
 
@@ -67,6 +69,14 @@ pub mod metric {
     pub const BUDGET_LIMIT: &str = "tollgate_budget_limit";
     /// What is left of a budget.
     pub const BUDGET_REMAINING: &str = "tollgate_budget_remaining";
+    /// What of a budget the gateway has leased and not used.
+    pub const BUDGET_LEASED: &str = "tollgate_budget_leased";
+    /// How old what the gateway knows of the rest of its fleet is, in milliseconds.
+    pub const STORE_LAG: &str = "tollgate_store_lag_ms";
+    /// Calls that waited for the store, by limit and outcome.
+    pub const STORE_WAITS: &str = "tollgate_store_waits_total";
+    /// Requests to the store that failed, by reason.
+    pub const STORE_ERRORS: &str = "tollgate_store_errors_total";
     /// Host calls that failed, by function and status; the filter went on without them.
     pub const HOST_ERRORS: &str = "tollgate_host_errors_total";
     /// Records that the ledger could not keep or read, by reason; the call went on without them.
@@ -107,7 +117,7 @@ pub mod metric {
     pub const TIME_PER_TOKEN: &str = "tollgate_time_per_output_token_us";
 
     /// Every metric, in the order in which the README lists them.
-    pub const ALL: [&str; 43] = [
+    pub const ALL: [&str; 47] = [
         REQUESTS,
         TOKENS,
         BUCKET_TOKENS,
@@ -143,6 +153,10 @@ pub mod metric {
         BUDGET_RESERVED,
         BUDGET_LIMIT,
         BUDGET_REMAINING,
+        BUDGET_LEASED,
+        STORE_LAG,
+        STORE_WAITS,
+        STORE_ERRORS,
         HOST_ERRORS,
         LEDGER_ERRORS,
         EXPORT_DROPPED,

@@ -201,6 +201,7 @@ fn entry(account: &Key<Account>, limit: &Limit, balance: &Balance) -> Value {
         "account": account.as_str(),
         "spent": show(balance.spent),
         "held": show(balance.held),
+        "leased": balance.leased.map(show),
         "allowed": show(balance.allowed),
         "remaining": show(balance.remaining()),
         "granted": balance.granted.map(|(amount, _)| show(amount)),

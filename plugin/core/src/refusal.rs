@@ -151,6 +151,7 @@ mod tests {
             exhausted: None,
             cools_until: None,
             granted: None,
+            leased: None,
         };
         Refusal { index: 0, standing: Standing::Exceeded, amount: Some(10), balance: Some(balance), fits, is_own }
     }

@@ -103,6 +103,7 @@ impl Compiler {
         self.can_cap(item, raw);
         let thresholds = self.thresholds(item, raw);
         let window = self.window(item, raw);
+        let fleet = self.fleet(item, raw, window, config);
         let allowed = self.amount(&format!("{item}.limit"), raw, raw.limit.as_ref());
         let Some(allowed) = allowed else {
             if raw.limit.is_none() {
@@ -132,11 +133,12 @@ impl Compiler {
                     cool_down_ms: u64::from(raw.cool_down_seconds).saturating_mul(1_000),
                     debt: raw.debt,
                     thresholds: thresholds.iter().filter_map(part).collect(),
+                    fleet,
                 },
                 failure_mode: raw.failure_mode.unwrap_or(config.failure_mode),
             }
         });
-        Some(Limit {
+        let limit = Limit {
             id: raw.id.clone(),
             matching,
             gauge,
@@ -147,7 +149,9 @@ impl Compiler {
             max_output_tokens: raw.max_output_tokens,
             status: raw.status,
             budget,
-        })
+        };
+        self.can_lease(item, &limit);
+        Some(limit)
     }
 
     /// Output is capped by what it counts towards, and before the limit is exceeded.

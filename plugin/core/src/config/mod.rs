@@ -6,6 +6,7 @@ mod decode;
 mod limit;
 pub mod raw;
 mod read;
+mod store;
 
 pub use read::ConfigError;
 
@@ -23,7 +24,7 @@ use crate::routing::RoutingHeaders;
 use crate::usage::{Bucket, PerBucket};
 use raw::{
     AcceptEncoding, Decimal, FailureMode, HostChoice, RawConfig, RawDiscount, RawDowngrade, RawGpu, RawLimit,
-    RawMonthlyCost, RawOperator, RawOtlp, RawPrice, RawRoute, RawRouting, SharedData, UnknownPriceChoice,
+    RawMonthlyCost, RawOperator, RawOtlp, RawPrice, RawRoute, RawRouting, RawStore, SharedData, UnknownPriceChoice,
 };
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -79,6 +80,8 @@ pub struct Config {
     pub log_events: bool,
     /// The collector that spans and log records go to.
     pub otlp: Option<RawOtlp>,
+    /// Where a fleet adds up what it spends.
+    pub store: Option<RawStore>,
     routes: Vec<RouteRule>,
 }
 
@@ -135,8 +138,8 @@ impl Config {
             .collect()
     }
 
-    /// What a configuration comes to, as it could be written out in full; the secret and the collector's headers, which
-    /// may hold one, are left out.
+    /// What a configuration comes to, as it could be written out in full; the secret and the headers of collector and
+    /// store, which may hold one, are left out.
     ///
     /// # Errors
     /// Every mistake there is, each with path and hint.
@@ -145,6 +148,7 @@ impl Config {
         let mut written = read::read(json).config;
         written.secret.clear();
         written.otlp.iter_mut().flat_map(|otlp| otlp.headers.values_mut()).for_each(String::clear);
+        written.store.iter_mut().flat_map(|store| store.headers.values_mut()).for_each(String::clear);
         Ok(written)
     }
 
@@ -263,6 +267,7 @@ impl Compiler {
             few_shot_markers: self.few_shot_markers(&raw),
             log_events: raw.log_events,
             otlp: self.otlp(&raw),
+            store: self.store(&raw),
             routes: raw.routes.iter().enumerate().map(|(index, route)| self.route(index, route)).collect(),
         }
     }

@@ -6,11 +6,13 @@
 
 mod downgrade;
 mod limit;
+mod store;
 
 pub use downgrade::{Capability, RawDowngrade};
 pub use limit::{
     Action, Debt, KeyPart, Measure, OnMissing, Per, RawLimit, RawMatch, RawThreshold, Refill, Reserve, Unbounded,
 };
+pub use store::{RawFleet, RawStore, StoreKind};
 
 use crate::attribution::Dimension;
 use crate::response_cache::default_headers;
@@ -84,6 +86,8 @@ pub struct RawConfig {
     /// Send a span and a log record of every call to an OpenTelemetry collector. Not on APISIX, where a request would
     /// have to wait for it.
     pub otlp: Option<RawOtlp>,
+    /// Where all gateways of a fleet add up what they spend, for limits with `fleet`.
+    pub store: Option<RawStore>,
 }
 
 /// An OpenTelemetry collector that takes OTLP over HTTP, in JSON.
@@ -152,6 +156,7 @@ impl Default for RawConfig {
             log_events: true,
             operator: None,
             otlp: None,
+            store: None,
         }
     }
 }

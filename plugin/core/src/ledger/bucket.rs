@@ -145,6 +145,11 @@ impl<'a> Bucket<'a> {
         found.map(|entry| postcard::from_bytes(&entry.record).map_err(|_| LedgerError::Unreadable)).transpose()
     }
 
+    /// The key of every record of a kind.
+    pub fn keys<R: Record>(&self) -> impl Iterator<Item = Key<R>> {
+        self.entries.iter().filter_map(|entry| Key::of_text(std::str::from_utf8(&entry.key).ok()?))
+    }
+
     /// Every record of a kind that can be decoded, with its key.
     pub fn records<R: Record>(&self) -> impl Iterator<Item = (&str, R)> {
         let kind = format!("{}/{}", R::KIND, R::VERSION);

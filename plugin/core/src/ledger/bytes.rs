@@ -23,4 +23,10 @@ impl Key<Bytes> {
     pub fn of_secret() -> Self {
         Self::new(&["secret"])
     }
+
+    /// The key of what the rest of a fleet knows this gateway by, as long as it lives.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self::new(&["process"])
+    }
 }

@@ -8,6 +8,7 @@
 
 use super::balance::{Balance, Reserved, part};
 use super::holds::{HoldId, Holds};
+use super::share::{Answer, Ask, Asked, Asking, Due, Fleet, Room, Share, Use};
 use super::steps::Steps;
 use super::window::Window;
 use crate::config::raw::Debt;
@@ -39,6 +40,8 @@ pub struct Terms {
     pub debt: Debt,
     /// Amounts of spending that are told when they are crossed, in ascending order.
     pub thresholds: Vec<i128>,
+    /// Where all gateways of a fleet share the amount: how.
+    pub fleet: Option<Fleet>,
 }
 
 /// An amount that is to be held.
@@ -50,6 +53,8 @@ pub struct Wanted {
     pub least: Option<i128>,
     /// The part of what is allowed that must not be exceeded; `None` where any may.
     pub deny_percent: Option<u32>,
+    /// Whether the other gateways of the fleet may be asked.
+    pub asking: Asking,
 }
 
 /// The state of one limit for one key.
@@ -71,6 +76,8 @@ pub struct Account {
     /// How long the history was at the last step.
     #[serde(default)]
     history: u64,
+    /// What the gateways of a fleet have told each other.
+    share: Option<Box<Share>>,
 }
 
 impl Record for Account {
@@ -87,7 +94,7 @@ impl Account {
         &mut self,
         terms: &Terms,
         worker: u64,
-        Wanted { amount, least, deny_percent }: Wanted,
+        Wanted { amount, least, deny_percent, asking }: Wanted,
         now: Timestamp,
     ) -> Option<Reserved> {
         self.roll(terms, now);
@@ -96,8 +103,11 @@ impl Account {
         if let Some(fits) = self.cools_until(now).filter(|_| bound.is_some()) {
             return Some(Reserved::Refused { balance, is_contended: false, fits: Some(fits) });
         }
-        let room = bound.map_or(amount, |bound| bound.saturating_sub(balance.used()));
-        let beyond = least.unwrap_or(amount).min(amount).saturating_sub(room);
+        let needed = least.unwrap_or(amount).min(amount);
+        let Room::Known(room) = self.room(terms, bound, needed, asking, now) else {
+            return Some(Reserved::Unknown);
+        };
+        let beyond = needed.saturating_sub(room);
         if beyond > 0 {
             let is_contended = self.holds.fresh(worker, now) >= beyond;
             let fits = self.fits(terms, beyond, amount, now);
@@ -168,7 +178,7 @@ impl Account {
         let mut crossed = Vec::new();
         for (index, threshold) in terms.thresholds.iter().enumerate().take(THRESHOLDS_MAX) {
             let bit = 1_u16.checked_shl(u32::try_from(index).unwrap_or(u32::MAX)).unwrap_or(0);
-            if self.spent >= *threshold && self.told & bit == 0 {
+            if self.total() >= *threshold && self.told & bit == 0 {
                 self.told |= bit;
                 crossed.push(index);
             }
@@ -249,6 +259,9 @@ impl Account {
     /// Brings the account up to now: windows that began, amounts that flowed back, holds and grants that expired.
     fn roll(&mut self, terms: &Terms, now: Timestamp) {
         self.holds.expire(now);
+        if terms.fleet.is_none() {
+            self.share = None;
+        }
         match terms.window {
             Window::Fixed(..) => self.begin_window(terms, now),
             Window::Steady(span) => self.flow_back(terms, span.millis(), now),
@@ -257,7 +270,7 @@ impl Account {
         if self.granted_until_ms <= now.millis() {
             self.granted = 0;
         }
-        let is_below = |index: &usize| terms.thresholds.get(*index).is_none_or(|threshold| self.spent < *threshold);
+        let is_below = |index: &usize| terms.thresholds.get(*index).is_none_or(|threshold| self.total() < *threshold);
         let below = (0..THRESHOLDS_MAX)
             .filter(is_below)
             .fold(0_u16, |bits, index| bits | 1_u16.checked_shl(u32::try_from(index).unwrap_or(u32::MAX)).unwrap_or(0));
@@ -271,13 +284,16 @@ impl Account {
         }
         // Every window that went by pays for as much as it allows; the one that ends also for what was granted in it.
         let gone = i128::from(terms.window.between(Timestamp::from_millis(self.since_ms), now));
-        self.spent = match terms.debt {
+        let debt = match terms.debt {
             Debt::Carry => {
                 let paid = terms.allowed.saturating_mul(gone).saturating_add(self.granted);
-                self.spent.saturating_sub(paid).max(0)
+                self.total().saturating_sub(paid).max(0)
             }
             Debt::Forgive => 0,
         };
+        // What a fleet owes is no gateway's own.
+        self.spent = if terms.fleet.is_some() { 0 } else { debt };
+        self.share = self.share.take().map(|share| Box::new(share.next_window(start, debt, now.millis())));
         self.since_ms = start;
         self.told = 0;
         self.steps.clear();
@@ -321,6 +337,46 @@ impl Account {
         }
     }
 
+    /// What was spent, in a fleet by all its gateways as far as that is known, and what is owed.
+    fn total(&self) -> i128 {
+        self.spent.saturating_add(self.share.as_ref().map_or(0, |share| share.spent()))
+    }
+
+    /// What may be held, where a call needs so much.
+    fn room(&self, terms: &Terms, bound: Option<i128>, needed: i128, asking: Asking, now: Timestamp) -> Room {
+        let used = self.used(bound);
+        match (&terms.fleet, bound) {
+            (_, None) => Room::Known(i128::MAX),
+            (None, Some(bound)) => Room::Known(bound.saturating_sub(used.own())),
+            (Some(fleet), Some(_)) => match &self.share {
+                Some(share) => share.room(fleet, used, needed, asking, now),
+                None => Share::default().room(fleet, used, needed, asking, now),
+            },
+        }
+    }
+
+    fn used(&self, bound: Option<i128>) -> Use {
+        Use { spent: self.spent.max(0), held: self.holds.sum(), bound }
+    }
+
+    /// What the other gateways are to be told and asked, where that is due; `None` where no fleet shares the account.
+    pub fn ask(&mut self, terms: &Terms, deny_percent: Option<u32>, due: Due, now: Timestamp) -> Option<Asked> {
+        self.roll(terms, now);
+        let fleet = terms.fleet.as_ref()?;
+        let allowed = terms.allowed.saturating_add(self.granted);
+        let used = self.used(deny_percent.map(|percent| part(allowed, percent)));
+        let window = (Timestamp::from_millis(self.since_ms), self.expires(terms, now));
+        Some(self.share.get_or_insert_default().ask(fleet, used, due, window, now))
+    }
+
+    /// Takes what the other gateways say. Nothing of another window than this one matters.
+    pub fn take(&mut self, terms: &Terms, asked: &Ask, answer: &Answer, now: Timestamp) {
+        self.roll(terms, now);
+        if let Some(share) = self.share.as_mut().filter(|_| asked.window_ms == self.since_ms) {
+            share.take(asked, answer, now);
+        }
+    }
+
     fn balance(&self, terms: &Terms, now: Timestamp) -> Balance {
         let allowed = if matches!(terms.window, Window::Steady(_)) { terms.burst } else { terms.allowed };
         let allowed = allowed.saturating_add(self.granted);
@@ -329,21 +385,25 @@ impl Account {
             window => window.end(now),
         };
         let held = self.holds.sum();
+        let share = self.share.as_deref().filter(|_| terms.fleet.is_some());
+        let leased = share.map(|share| share.left(self.spent, held).max(0));
+        let held = held.saturating_add(share.map_or(0, Share::leased));
         let (exhausted, cools_until) = (self.exhausted(terms, allowed, now), self.cools_until(now));
         let until = Timestamp::from_millis(self.granted_until_ms);
         let granted = (self.granted != 0).then_some((self.granted, until));
-        Balance { spent: self.spent, held, allowed, resets, exhausted, cools_until, granted }
+        Balance { spent: self.total(), held, allowed, resets, exhausted, cools_until, granted, leased }
     }
 
     /// When the window's amount is spent, if it goes on being spent as it was so far.
     fn exhausted(&self, terms: &Terms, allowed: i128, now: Timestamp) -> Option<Timestamp> {
         let end = terms.window.end(now)?;
-        let left = allowed.saturating_sub(self.spent);
+        let spent = self.total();
+        let left = allowed.saturating_sub(spent);
         if left <= 0 {
             return Some(now);
         }
         let elapsed = i128::from(now.millis().saturating_sub(self.since_ms));
-        let until = left.checked_mul(elapsed)?.checked_div(self.spent)?;
+        let until = left.checked_mul(elapsed)?.checked_div(spent)?;
         let at = now.plus_millis(u64::try_from(until).ok()?);
         (at < end).then_some(at)
     }
@@ -371,6 +431,7 @@ mod tests {
             cool_down_ms: 0,
             debt: Debt::Carry,
             thresholds: vec![allowed / 2, allowed],
+            fleet: None,
         }
     }
 
@@ -380,13 +441,13 @@ mod tests {
 
     /// Nothing less will do.
     const fn all(amount: i128) -> Wanted {
-        Wanted { amount, least: None, deny_percent: Some(100) }
+        Wanted { amount, least: None, deny_percent: Some(100), asking: Asking::May }
     }
 
     fn held(account: &mut Account, terms: &Terms, worker: u64, amount: i128, now: Timestamp) -> Option<HoldId> {
         match account.reserve(terms, worker, all(amount), now)? {
             Reserved::Held(id, ..) => Some(id),
-            Reserved::Refused { .. } => None,
+            Reserved::Refused { .. } | Reserved::Unknown => None,
         }
     }
 
@@ -556,7 +617,7 @@ mod tests {
         let (terms, mut account) = (terms(Window::Idle { after_ms: 1_000_000 }, 3), Account::default());
         let mut made = |mark| match account.repeat(&terms, mark, None, Some(100), NOW) {
             Reserved::Held(_, balance, _) => balance.spent,
-            Reserved::Refused { .. } => -1,
+            Reserved::Refused { .. } | Reserved::Unknown => -1,
         };
         assert_eq!([made(1), made(2), made(1), made(2), made(1), made(1), made(2)], [1, 1, 2, 2, 3, -1, 3]);
         assert_eq!([made(3), made(4), made(5), made(6), made(1)], [1, 1, 1, 1, 1], "long ago is forgotten");
@@ -569,7 +630,7 @@ mod tests {
         let (terms, mut account) = (terms(Window::Idle { after_ms: 1_000_000 }, 3), Account::default());
         let mut made = |mark, history| match account.repeat(&terms, mark, Some(history), Some(100), NOW) {
             Reserved::Held(_, balance, _) => balance.spent,
-            Reserved::Refused { .. } => -1,
+            Reserved::Refused { .. } | Reserved::Unknown => -1,
         };
         assert_eq!([made(1, 0), made(1, 10), made(1, 10), made(1, 20), made(1, 30)], [1, 2, 2, 3, -1]);
         assert_eq!([made(2, 30), made(2, 40)], [1, 2], "the user said something");

@@ -9,9 +9,9 @@ use crate::time::Timestamp;
 /// How an account stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Balance {
-    /// Charged in this window.
+    /// Charged in this window, in a fleet by all its gateways as far as that is known.
     pub spent: i128,
-    /// Held for calls that run.
+    /// Held for calls that run, and by leases of other gateways.
     pub held: i128,
     /// The most that is allowed now, grants included.
     pub allowed: i128,
@@ -23,6 +23,8 @@ pub struct Balance {
     pub cools_until: Option<Timestamp>,
     /// What was granted for a time, and until when.
     pub granted: Option<(i128, Timestamp)>,
+    /// What this gateway has leased and not used; `None` where nothing is leased.
+    pub leased: Option<i128>,
 }
 
 /// What became of a request to hold an amount.
@@ -39,6 +41,8 @@ pub enum Reserved {
         /// When it would fit, as far as time alone brings it.
         fits: Option<Timestamp>,
     },
+    /// Whether it fits, the other gateways of the fleet must be asked.
+    Unknown,
 }
 
 impl Balance {

@@ -3,6 +3,7 @@
 //! ```text
 //! reserve, reserve, ... -> all held: forward
 //!                       -> one refuses: release, release, ... -> refuse
+//!                       -> one does not know: the fleet is asked, then reserve
 //! renew*                   while the answer streams
 //! settle, settle, ...      when the call is over, whatever ended it
 //! ```
@@ -16,6 +17,7 @@
 use super::account::{Account, Terms, Wanted};
 use super::balance::{Balance, Reserved};
 use super::holds::{HOLD_MS, HoldId};
+use super::share::{Answer, Ask, Asked, Asking, Due};
 use super::{Capping, Finding, Gauges, Limit, Standing};
 use crate::config::raw::{Action, FailureMode, Unbounded};
 use crate::event::Event;
@@ -25,6 +27,8 @@ use std::collections::BTreeMap;
 
 /// How often an account is read again that refuses for the sake of what was held a moment ago.
 const ROUNDS_MAX: u8 = 3;
+/// How often the fleet is asked for the sake of one claim.
+const ASKED_MAX: u8 = 64;
 /// A call that still runs renews its holds this long after the last time.
 const RENEW_MS: u64 = HOLD_MS / 3;
 
@@ -57,6 +61,8 @@ pub struct Claim {
     pub(super) is_outgrown: bool,
     /// That is less than its amount, since no more was left.
     pub(super) is_reduced: bool,
+    /// The other gateways of the fleet may be asked.
+    pub(super) asking: Asking,
     pub(super) state: State,
 }
 
@@ -77,12 +83,16 @@ pub struct Claims {
     stage: Stage,
     refusal: Option<Refusal>,
     renewed: Timestamp,
+    /// How often the fleet was asked.
+    asked: u8,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Stage {
     /// Asks the claim with this number, for the n-th time.
     Reserve(usize, u8),
+    /// Waits for what the fleet says of the claim with this number, for the n-th time.
+    Ask(usize, u8),
     /// Lets go of what the claims before this number hold.
     Release(usize),
     #[default]
@@ -111,11 +121,11 @@ pub struct Refusal {
 pub struct Change<'a> {
     account: &'a Key<Account>,
     terms: &'a Terms,
-    operation: Operation,
+    operation: Operation<'a>,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Operation {
+#[derive(Clone, Debug)]
+enum Operation<'a> {
     Reserve { worker: u64, wanted: Wanted },
     Grant { amount: i128, until: Timestamp },
     Repeat { mark: u64, history: Option<u64>, deny_percent: Option<u32> },
@@ -124,6 +134,8 @@ enum Operation {
     Renew { hold: HoldId, amount: i128 },
     Raise { hold: HoldId, from: i128, to: i128 },
     Settle { hold: Option<(HoldId, i128)>, actual: i128 },
+    Ask { deny_percent: Option<u32>, due: Due },
+    Take { asked: &'a Ask, answer: &'a Answer },
 }
 
 /// What came of a change.
@@ -139,6 +151,8 @@ pub enum Done {
     Raised(HoldId, Balance, bool),
     /// The account after a charge, and the thresholds that it crossed.
     Settled(Balance, Vec<usize>),
+    /// What the fleet is to be asked of the account.
+    Asked(Asked),
 }
 
 impl<'a> Change<'a> {
@@ -146,6 +160,20 @@ impl<'a> Change<'a> {
     #[must_use]
     pub const fn grant(account: &'a Key<Account>, terms: &'a Terms, amount: i128, until: Timestamp) -> Self {
         Self { account, terms, operation: Operation::Grant { amount, until } }
+    }
+
+    /// Says what the fleet is to be asked of an account.
+    #[must_use]
+    pub fn ask(account: &'a Key<Account>, limit: &'a Limit, due: Due) -> Option<Self> {
+        let operation = Operation::Ask { deny_percent: limit.deny_percent(), due };
+        Some(Self { account, terms: &limit.budget.as_ref()?.terms, operation })
+    }
+
+    /// Takes what the fleet says of an account.
+    #[must_use]
+    pub fn take(account: &'a Key<Account>, limit: &'a Limit, asked: &'a Ask, answer: &'a Answer) -> Option<Self> {
+        let operation = Operation::Take { asked, answer };
+        Some(Self { account, terms: &limit.budget.as_ref()?.terms, operation })
     }
 
     /// The account that changes.
@@ -161,6 +189,17 @@ impl<'a> Change<'a> {
     pub fn apply(&self, bucket: &mut Bucket<'_>, now: Timestamp) -> Result<Done, LedgerError> {
         let mut account = bucket.get(self.account)?.unwrap_or_default();
         let done = match self.operation {
+            Operation::Ask { deny_percent, due } => {
+                let asked = account.ask(self.terms, deny_percent, due, now).unwrap_or(Asked::Settled);
+                if !matches!(asked, Asked::Now(_)) {
+                    return Ok(Done::Asked(asked));
+                }
+                Done::Asked(asked)
+            }
+            Operation::Take { asked, answer } => {
+                account.take(self.terms, asked, answer, now);
+                Done::Released
+            }
             Operation::Reserve { worker, wanted } => {
                 let reserved = account.reserve(self.terms, worker, wanted, now);
                 Done::Reserved(reserved.ok_or(LedgerError::Full)?)
@@ -196,7 +235,7 @@ impl<'a> Change<'a> {
                 Done::Settled(balance, crossed)
             }
         };
-        if !matches!(done, Done::Reserved(Reserved::Refused { .. })) {
+        if !matches!(done, Done::Reserved(Reserved::Refused { .. } | Reserved::Unknown)) {
             bucket.put(self.account, &account, account.expires(self.terms, now), Keep::Live)?;
         }
         Ok(done)
@@ -245,7 +284,7 @@ impl Claims {
         claims.sort_by(|one, other| one.account.as_str().cmp(other.account.as_str()));
         let refusal = claims.iter().find_map(|claim| claim.refused_at_once(limits.get(claim.index)?, is_read));
         let stage = if refusal.is_some() || claims.is_empty() { Stage::Done } else { Stage::Reserve(0, 0) };
-        Self { claims, stage, refusal, renewed: now }
+        Self { claims, stage, refusal, renewed: now, asked: 0 }
     }
 
     /// What is to be changed next for the call to be admitted or refused; `None` once that is decided.
@@ -259,7 +298,8 @@ impl Claims {
                 let operation = match claim.mark {
                     Some(mark) => Operation::Repeat { mark, history: claim.history, deny_percent },
                     None => {
-                        let wanted = Wanted { amount: claim.held, least: claim.least, deny_percent };
+                        let wanted =
+                            Wanted { amount: claim.held, least: claim.least, deny_percent, asking: claim.asking };
                         Operation::Reserve { worker, wanted }
                     }
                 };
@@ -275,8 +315,39 @@ impl Claims {
                 };
                 Some(Change { account: &claim.account, terms, operation })
             }
-            Stage::Done => None,
+            Stage::Ask(..) | Stage::Done => None,
         }
+    }
+
+    /// What the call waits for: an account of the fleet, its limit by its place in the configuration, and the amount that
+    /// does not fit by what is known.
+    #[must_use]
+    pub fn awaited(&self) -> Option<(&Key<Account>, usize, i128)> {
+        let Stage::Ask(number, _) = self.stage else { return None };
+        self.claims.get(number).map(|claim| (&claim.account, claim.index, claim.held))
+    }
+
+    /// The fleet said what it knows of what the call waits for, or cannot be asked. Then what is known has to do, or the call
+    /// is refused, as the limit's `failure_mode` says.
+    pub fn heard(&mut self, is_answered: bool, limits: &[Limit]) {
+        let Stage::Ask(number, round) = self.stage else { return };
+        let Some(claim) = self.claims.get_mut(number) else { return };
+        self.stage = Stage::Reserve(number, round);
+        if is_answered {
+            claim.asking = if self.asked < ASKED_MAX { Asking::May } else { Asking::Done };
+            return;
+        }
+        claim.asking = Asking::Cannot;
+        let budget = limits.get(claim.index).and_then(|limit| limit.budget.as_ref());
+        if budget.is_some_and(|budget| budget.failure_mode == FailureMode::Closed) {
+            self.reserved(number, round, None, limits);
+        }
+    }
+
+    /// The account of every claim that a fleet shares, with its limit by its place in the configuration.
+    pub fn shared<'a>(&'a self, limits: &'a [Limit]) -> impl Iterator<Item = (&'a Key<Account>, usize)> {
+        let is_shared = |claim: &&Claim| claim.limit(limits).is_some_and(|(_, terms)| terms.fleet.is_some());
+        self.claims.iter().filter(is_shared).map(|claim| (&claim.account, claim.index))
     }
 
     /// Gives up what is held, as the next changes: the call is to be judged anew.
@@ -288,7 +359,7 @@ impl Claims {
     /// What came of the change that [`Claims::next`] gave; `None` when it could not be made.
     pub fn took(&mut self, done: Option<&Done>, limits: &[Limit]) {
         match self.stage {
-            Stage::Reserve(number, round) => self.reserved(number, round, done, limits),
+            Stage::Reserve(number, round) | Stage::Ask(number, round) => self.reserved(number, round, done, limits),
             Stage::Release(number) => {
                 if let Some(claim) = number.checked_sub(1).and_then(|number| self.claims.get_mut(number)) {
                     // What could not be let go expires.
@@ -309,6 +380,10 @@ impl Claims {
                 claim.held = *held;
                 claim.state = State::Held(*hold, *balance);
                 self.reserve(next);
+            }
+            Some(Done::Reserved(Reserved::Unknown)) => {
+                self.asked = self.asked.saturating_add(1);
+                self.stage = Stage::Ask(number, round);
             }
             Some(Done::Reserved(Reserved::Refused { is_contended: true, .. })) if round < ROUNDS_MAX => {
                 self.stage = Stage::Reserve(number, round.saturating_add(1));
@@ -513,6 +588,7 @@ impl Claims {
             reserved: metric(balance.held),
             limit: metric(balance.allowed),
             remaining: metric(balance.remaining()),
+            leased: balance.leased.map(metric),
         });
         let percent = |index: &usize| limit.thresholds.get(*index).map(|threshold| threshold.percent);
         finding.crossed = crossed.iter().filter_map(percent).collect();

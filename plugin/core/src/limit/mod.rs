@@ -18,6 +18,7 @@ mod cap;
 mod claim;
 mod holds;
 mod learned;
+mod share;
 mod steps;
 mod window;
 
@@ -28,6 +29,7 @@ pub use cap::{Capping, OUTPUT_LEAST};
 pub use claim::{Change, Claim, Claims, Done, Refusal};
 pub use holds::HoldId;
 pub use learned::Outputs;
+pub use share::{Answer, Ask, Asked, Asking, Due, Fleet, Mode, Share};
 pub use window::{Span, Window, Zone};
 
 use crate::attribution::{Attribution, Dimension, Trust};
@@ -232,6 +234,8 @@ pub struct Gauges {
     pub limit: u64,
     /// What is left.
     pub remaining: u64,
+    /// What the gateway has leased of it and not used; `None` where nothing is leased.
+    pub leased: Option<u64>,
 }
 
 impl Finding {
@@ -423,6 +427,7 @@ impl Limit {
             put_out: 0,
             is_outgrown: false,
             is_reduced: false,
+            asking: Asking::May,
             state: State::Planned,
         })
     }

@@ -2,7 +2,7 @@
 //!
 //! Must not know: what the values mean.
 
-use super::{Decimal, FailureMode};
+use super::{Decimal, FailureMode, RawFleet};
 use crate::attribution::Dimension;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -51,6 +51,8 @@ pub struct RawLimit {
     pub unbounded: Unbounded,
     /// What happens when what is spent cannot be read or written; the configuration's `failure_mode` when absent.
     pub failure_mode: Option<FailureMode>,
+    /// Whether all gateways of a fleet share the amount, through the `store`, and how strictly.
+    pub fleet: RawFleet,
     /// What was spent beyond the limit, when the next window begins.
     pub debt: Debt,
     /// For how long calls are refused once the limit is spent, in seconds. Then one call is let through, and the others
@@ -93,6 +95,7 @@ impl Default for RawLimit {
             reserve: Reserve::default(),
             unbounded: Unbounded::default(),
             failure_mode: None,
+            fleet: RawFleet::default(),
             debt: Debt::default(),
             cool_down_seconds: 0,
             max_output_tokens: 4_096,
