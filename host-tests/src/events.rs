@@ -1,27 +1,12 @@
 //! Events in what gateways log: access logs and log lines, as they come.
 //!
-//! Known are the event itself (what `tollgate replay --json` prints), a JSON line that carries it as `tollgate_event` (Envoy's
-//! access log, Kong's and APISIX's loggers), and a log line with `tollgate event {...}`, whatever stands around it.
+//! [`logged`] says in which lines there are events.
 //! Must not know: what an event says.
 
 use std::io::{self, BufRead};
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
-use tollgate_core::names::EVENT_LOG_PREFIX;
-
-/// A line of an access log.
-#[derive(Deserialize)]
-struct Carrier {
-    tollgate_event: String,
-}
-
-/// What tells an event from other JSON.
-#[derive(Deserialize)]
-struct Own {
-    schema: String,
-}
+use tollgate_core::logged;
 
 /// The events in a log, as much of each as is asked for, and how many lines hold none.
 ///
@@ -38,19 +23,9 @@ pub fn read<E: DeserializeOwned>(log: impl BufRead) -> io::Result<(Vec<E>, usize
     Ok((events, without))
 }
 
-/// The event in one line of a log.
+/// The event in one line of a log; a line that cannot be read holds none.
 fn event<E: DeserializeOwned>(line: &str) -> Option<E> {
-    if let Ok(carrier) = serde_json::from_str::<Carrier>(line) {
-        return own(&carrier.tollgate_event);
-    }
-    let text = line.split_once(EVENT_LOG_PREFIX).map_or(line, |(_, logged)| logged);
-    let first = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>().next();
-    own(first?.ok()?.get())
-}
-
-fn own<E: DeserializeOwned>(text: &str) -> Option<E> {
-    let own: Own = serde_json::from_str(text).ok()?;
-    if own.schema.starts_with("tollgate.event/") { serde_json::from_str(text).ok() } else { None }
+    serde_json::from_str(&logged::event(line).ok()??).ok()
 }
 
 #[cfg(test)]

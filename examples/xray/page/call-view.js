@@ -90,9 +90,7 @@ function summary(event, isPredicted) {
 }
 
 function usageNote(event) {
-  const predicted = event.predicted_input_tokens;
-  const source = { reported: "as the provider reports", counted: "counted here", estimated: "estimated here" }[event.usage_source];
-  return predicted != null && event.usage_source === "reported" ? `predicted ${count(predicted)}` : source;
+  return { reported: "as the provider reports", counted: "counted here", estimated: "estimated here" }[event.usage_source];
 }
 
 function reasons(event) {

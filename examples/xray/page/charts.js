@@ -2,7 +2,7 @@
 // What is drawn follows the colours of the sheet, light or dark.
 
 import { el } from "./dom.js";
-import { count, dollars, length, percent } from "./format.js";
+import { count, dollars, length, percent, signed } from "./format.js";
 import { INPUT_PARTS, PARTS, colour, label, variable } from "./parts.js";
 
 const { Chart } = globalThis;
@@ -176,6 +176,36 @@ export function stacked(groups, description, { across = false, height, choose })
     };
   };
   return draw(options, description, height);
+}
+
+/**
+ * From one amount to another, step by step.
+ * @param {[name: string, amount: string, isStep?: boolean][]} bars Amounts stand on the ground; steps go up or down from where the last ended.
+ * @param {string} description
+ */
+export function waterfall(bars, description) {
+  let at = 0;
+  const ranges = bars.map(([, amount, isStep]) => {
+    const from = isStep ? at : 0;
+    at = from + length(amount);
+    return [from, at];
+  });
+  const options = () => {
+    const paint = ([from, to], index) => variable(bars[index][2] ? (to < from ? "--good" : "--bad") : "--accent");
+    const say = ({ dataIndex }) => (bars[dataIndex][2] ? signed(bars[dataIndex][1]) : dollars(bars[dataIndex][1]));
+    return {
+      type: "bar",
+      data: { labels: bars.map(([name]) => name), datasets: [{ data: ranges, backgroundColor: ranges.map(paint), minBarLength: 2, maxBarThickness: 84 }] },
+      options: {
+        scales: {
+          x: axis({ grid: { display: false }, ticks: { color: variable("--ink") } }),
+          y: axis({ beginAtZero: true, ticks: { callback: (value) => short(value), maxTicksLimit: 6 } }),
+        },
+        plugins: { tooltip: tooltip(say) },
+      },
+    };
+  };
+  return draw(options, description, 220);
 }
 
 const clipped = (name) => (name.length > 28 ? `${name.slice(0, 27)}…` : name);

@@ -19,7 +19,7 @@ worker.addEventListener("error", (event) => {
 });
 
 /**
- * @param {"call" | "models" | "log" | "view" | "event"} what
+ * @param {"call" | "models" | "log" | "view" | "compare" | "event"} what
  * @param {unknown} [question]
  * @param {(state: {read: number, size: number}) => void} [progress]
  * @returns {Promise<any>}

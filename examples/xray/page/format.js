@@ -39,9 +39,9 @@ export function minus(one, other) {
   return exact(femto(one) - femto(other));
 }
 
-/** What one of so many calls costs, cut to 1e-15 dollars. @param {string} amount @param {number} calls */
-export function each(amount, calls) {
-  return exact(femto(amount) / BigInt(Math.max(1, calls)));
+/** What one of so many costs, cut to 1e-15 dollars; in lots of `lot`. @param {string} amount @param {number} number @param {number} [lot] */
+export function each(amount, number, lot = 1) {
+  return exact((femto(amount) * BigInt(lot)) / BigInt(Math.max(1, number)));
 }
 
 /** For the length of a bar. @param {string | null} text */
@@ -81,6 +81,11 @@ export function dollars(text, decimals) {
   const split = 10n ** BigInt(places);
   const shown = (value) => `$${whole.format(value / split)}.${(value % split).toString().padStart(places, "0")}`;
   return rounded === 0n ? `${sign}<${shown(1n)}` : sign + shown(rounded);
+}
+
+/** A change, with its sign. @param {string} text @param {number} [decimals] */
+export function signed(text, decimals) {
+  return femto(text) > 0n ? `+${dollars(text, decimals)}` : dollars(text, decimals);
 }
 
 /** The exact amount, for whoever asks. @param {string | null | undefined} text */

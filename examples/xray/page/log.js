@@ -2,6 +2,7 @@
 
 import { callView } from "./call-view.js";
 import { legend, partsOf, stacked } from "./charts.js";
+import { compareView, forget } from "./compare.js";
 import { byId, cards, el, files, panel, show, table } from "./dom.js";
 import { ask } from "./engine.js";
 import { count, counted, decimalsOf, dollars, each, exactly, length, megabytes, moment, percent, step } from "./format.js";
@@ -30,6 +31,8 @@ const RANKED = 10;
 /** Where in the log we are. @type {{by: string, key: string | null}[]} */
 let path = [];
 let spenders = "user";
+/** What the open log holds. */
+let contents = null;
 /** The answer to the last question; earlier ones that come late are dropped. */
 let turn = 0;
 
@@ -49,13 +52,14 @@ async function open(source, name) {
   progress.hidden = false;
   progress.value = 0;
   try {
-    const contents = await ask("log", source, ({ read, size }) => {
+    contents = await ask("log", source, ({ read, size }) => {
       progress.value = size > 0 ? read / size : 0;
       status.textContent = `Reading ${name} … ${megabytes(read)} of ${megabytes(size)}`;
     });
     status.textContent = `${name}: ${counted(contents.calls, "call")} from ${moment(contents.first)} to ${moment(contents.last)}`;
     byId("log-notice").replaceChildren(...notice(contents));
     path = [];
+    forget();
     await render(false);
   } catch (why) {
     status.textContent = "";
@@ -97,7 +101,7 @@ async function render(moved) {
   if (event) {
     result.replaceChildren(trail(), ...callView(event));
   } else {
-    result.replaceChildren(trail(), summary(view.total), courseView(view), groupsView(view, level), spendersView(view));
+    result.replaceChildren(trail(), summary(view.total), courseView(view), groupsView(view, level), spendersView(view), compareView(contents, path));
   }
   if (moved) {
     const here = result.querySelector("[aria-current]");

@@ -11,6 +11,7 @@ const answers = {
   models: () => JSON.parse(models()),
   log: openLog,
   view: (query) => JSON.parse(opened.log.view(JSON.stringify(query))),
+  compare: (query) => JSON.parse(opened.log.compare(JSON.stringify(query))),
   event: async ({ offset, length }) => JSON.parse(event_of_line(await opened.file.slice(offset, offset + length).text())),
 };
 

@@ -6,14 +6,15 @@
 //! Must not know: the page, how something is drawn.
 
 mod call;
+mod compare;
 mod exchange;
-mod line;
 mod log;
 mod pasted;
 mod row;
 mod sum;
 mod view;
 
+use tollgate_core::logged;
 use tollgate_core::price::PriceBook;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -43,7 +44,7 @@ pub fn models() -> Result<String, String> {
 /// Why it holds none.
 #[wasm_bindgen]
 pub fn event_of_line(line: &str) -> Result<String, String> {
-    let event = line::event(line).map_err(|why| why.to_string())?;
+    let event = logged::event(line).map_err(|why| why.to_string())?;
     event.map(std::borrow::Cow::into_owned).ok_or_else(|| "there is no event in this line any more".to_owned())
 }
 
@@ -81,6 +82,15 @@ impl Log {
     pub fn view(&self, query: &str) -> Result<String, String> {
         let query = serde_json::from_str(query).map_err(|why| why.to_string())?;
         json(&view::of(&self.0, &query))
+    }
+
+    /// Answers JSON of [`compare::Query`] with JSON of [`tollgate_core::bill::Lines`].
+    ///
+    /// # Errors
+    /// When it is no such query.
+    pub fn compare(&self, query: &str) -> Result<String, String> {
+        let query = serde_json::from_str(query).map_err(|why| why.to_string())?;
+        json(&compare::of(&self.0, &query).map_err(|why| why.to_string())?)
     }
 }
 

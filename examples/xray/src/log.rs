@@ -5,16 +5,29 @@
 //! Invariants: memory is bounded by rows, not by the file; the longest line is bounded.
 //! Must not know: the page, what is asked of the rows.
 
-use crate::line::{self, LineError};
 use crate::row::{Row, Texts};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use tollgate_core::logged::{self, LoggedError};
 
 /// Longer lines are no events: those of a call with everything in it have some 20 KB.
 const LINE_MAX: usize = 4_000_000;
 /// Of more lines that cannot be read, only the number is told.
 const PROBLEMS_MAX: usize = 20;
+
+/// Why a line that should hold an event cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LineError {
+    #[error("not UTF-8 text")]
+    NotText,
+    #[error("longer than {} MB", .0 / 1_000_000)]
+    TooLong(usize),
+    #[error(transparent)]
+    Logged(#[from] LoggedError),
+    #[error("a field of the event is not what it should be: {0}")]
+    Field(String),
+}
 
 /// The events of a log.
 #[derive(Debug, Default)]
@@ -156,7 +169,7 @@ impl Log {
     fn row(&mut self, bytes: &[u8], place: (u64, u64)) -> Result<Option<Row>, LineError> {
         let text = std::str::from_utf8(bytes).map_err(|_| LineError::NotText)?;
         let text = text.trim_start_matches('\u{feff}');
-        let Some(json) = line::event(text)? else { return Ok(None) };
+        let Some(json) = logged::event(text)? else { return Ok(None) };
         Row::read(&json, place, &mut self.texts).map(Some)
     }
 
@@ -218,7 +231,7 @@ mod tests {
             let contents = contents.unwrap();
             assert_eq!((contents.calls, contents.without_event, contents.unreadable), (3, 1, 0));
             for row in &log.rows {
-                let json = line::event(line_of(&text, row)).unwrap().unwrap();
+                let json = logged::event(line_of(&text, row)).unwrap().unwrap();
                 assert!(json.contains(&format!("\"id\":\"{}\"", row.id)), "{piece}: {json}");
             }
         }

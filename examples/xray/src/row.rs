@@ -3,11 +3,13 @@
 //! Invariants: the parts of a row sum to its cost exactly; texts are kept once, as numbers.
 //! Must not know: where events are logged, what is asked of them.
 
-use crate::line::{LineError, in_column};
+use crate::log::LineError;
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use tollgate_core::attribution::Dimension;
+use tollgate_core::bill::{Billed, Period};
+use tollgate_core::logged::in_column;
 use tollgate_core::money::Usd;
 use tollgate_core::prompt::Component;
 use tollgate_core::time::Timestamp;
@@ -38,6 +40,8 @@ pub(crate) struct Row {
     pub(crate) saved: Usd,
     /// Tokens and dollars, in the order of [`PARTS`].
     pub(crate) parts: [(u64, Usd); PARTS.len()],
+    /// What it is to the bill of a period.
+    pub(crate) billed: Period,
     /// Where its line begins in the file, and how many bytes it has.
     pub(crate) place: (u64, u64),
 }
@@ -158,7 +162,9 @@ impl TryFrom<String> for Amount {
 impl Row {
     /// Reads an event's JSON.
     pub(crate) fn read(json: &str, place: (u64, u64), texts: &mut Texts) -> Result<Self, LineError> {
-        let read: Read<'_> = serde_json::from_str(json).map_err(|why| LineError::Field(in_column(&why)))?;
+        let field = |why: serde_json::Error| LineError::Field(in_column(&why));
+        let read: Read<'_> = serde_json::from_str(json).map_err(field)?;
+        let billed: Billed = serde_json::from_str(json).map_err(field)?;
         let time = Timestamp::parse(&read.time);
         let at = time.ok_or_else(|| LineError::Field(format!("`time` is `{}`, no time in UTC", read.time)))?;
         let model = read.request_model.as_deref().or(read.response_model.as_deref());
@@ -181,6 +187,7 @@ impl Row {
             cost: read.cost_usd.map(|cost| cost.0),
             saved: read.cache.savings_usd.map_or(Usd::ZERO, |saved| saved.0),
             parts: parts(&read),
+            billed: Period::of(&billed),
             place,
         })
     }

@@ -99,13 +99,17 @@ pub(crate) struct Point {
 
 /// Answers a question.
 pub(crate) fn of(log: &Log, query: &Query) -> View {
-    let conditions: Vec<_> = query.path.iter().map(|step| Condition::of(step, log)).collect();
-    let rows: Vec<&Row> =
-        log.rows.iter().filter(|row| conditions.iter().all(|condition| condition.holds(row))).collect();
+    let rows: Vec<&Row> = selected(log, &query.path).collect();
     let mut total = Sum::default();
     rows.iter().for_each(|row| total.add(row));
     let top = query.top.iter().map(|by| (by.clone(), groups(log, &rows, by, query.limit))).collect();
     View { total, groups: groups(log, &rows, &query.by, query.limit), top, course: course(&rows) }
+}
+
+/// The rows at a place of the drill-down, in the order of time.
+pub(crate) fn selected<'l>(log: &'l Log, path: &[Step]) -> impl Iterator<Item = &'l Row> {
+    let conditions: Vec<_> = path.iter().map(|step| Condition::of(step, log)).collect();
+    log.rows.iter().filter(move |row| conditions.iter().all(|condition| condition.holds(row)))
 }
 
 /// What a row must be like.

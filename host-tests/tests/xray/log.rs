@@ -5,7 +5,9 @@ use std::fs;
 use std::io::Write as _;
 
 use serde_json::Value;
+use tollgate_core::bill::{Bill, When};
 use tollgate_core::money::Usd;
+use tollgate_host::demo::{self, DemoOptions};
 
 use crate::browser::Browser;
 use crate::sample;
@@ -81,6 +83,21 @@ fn every_level_shows_what_its_events_come_to_down_to_the_request() {
     browser.click(".trail button");
     browser.wait_for("document.querySelector('#groups button[data-key=\"2026-10\"]')");
     assert_eq!(total(&mut browser), exactly(&events));
+    crate::close(&page, browser);
+}
+
+#[test]
+fn the_demos_own_access_log_opens_while_the_gateway_runs() {
+    let demo = demo::run(&DemoOptions::default()).unwrap_or_else(|why| panic!("{why}"));
+    let (page, mut browser) = crate::open(Some(demo.envoy.access_log_path().to_owned()));
+    browser.wait_for("document.querySelector('#total-cost')");
+    assert_eq!(total(&mut browser), exactly(&demo.events));
+    assert_eq!(browser.text("document.querySelector('#total-calls').firstChild.data"), grouped(demo.events.len()));
+    let unpriced = demo.events.iter().filter(|event| event["cost_usd"].is_null()).count();
+    assert!(unpriced > 0);
+    assert!(browser.text_of("#total-cost").contains(&format!("and {unpriced} call")));
+    // The request for the list of models is no call.
+    assert!(browser.text_of("#log-notice").contains("1 line about something else"));
     crate::close(&page, browser);
 }
 
@@ -222,7 +239,7 @@ fn the_keyboard_alone_opens_a_level_and_the_focus_follows() {
 #[test]
 fn every_picture_has_words_and_a_table_and_everything_that_can_be_used_a_name() {
     let (page, mut browser, _) = crate::open_sample();
-    browser.wait_for("document.querySelectorAll('canvas').length === 3");
+    browser.wait_for("document.querySelectorAll('canvas').length === 4");
     let silent = browser.eval(
         "[...document.querySelectorAll('canvas')].filter((canvas) => canvas.getAttribute('role') !== 'img' || canvas.getAttribute('aria-label').length < 20 || !canvas.closest('section').querySelector('table')).length",
     );
@@ -236,5 +253,54 @@ fn every_picture_has_words_and_a_table_and_everything_that_can_be_used_a_name() 
     {
         assert_eq!(browser.eval(&format!("document.querySelector('{landmark}') !== null")), true, "{landmark}");
     }
+    crate::close(&page, browser);
+}
+
+#[test]
+fn two_periods_are_compared_and_the_causes_sum_to_the_difference() {
+    let (page, mut browser, events) = crate::open_sample();
+    browser.wait_for("document.querySelector('#lines')");
+    let of = |month: &str| {
+        events
+            .iter()
+            .filter(|event| event["time"].as_str().is_some_and(|time| time.starts_with(month)))
+            .map(cost)
+            .sum::<Usd>()
+    };
+    let difference = of("2026-11").minus(of("2026-10"));
+    let amounts = |browser: &mut Browser| -> Vec<Vec<Usd>> {
+        let rows = browser.eval("[...document.querySelectorAll('#lines tr')].slice(1).map((row) => [...row.querySelectorAll('[title^=exactly]')].map((amount) => amount.title.slice(9)))");
+        let amount = |text: &Value| Usd::parse(text.as_str().expect("text")).expect("an amount");
+        let row = |row: &Value| row.as_array().expect("amounts").iter().map(amount).collect();
+        rows.as_array().expect("rows").iter().map(row).collect()
+    };
+    let shown = amounts(&mut browser);
+    // Before, after, four causes, and the difference; three apps and all of them.
+    assert_eq!(shown.len(), 4);
+    for row in &shown {
+        let [before, after, causes @ .., line] = row.as_slice() else { panic!("{row:?}") };
+        assert_eq!((causes.len(), causes.iter().copied().sum::<Usd>()), (4, *line));
+        assert_eq!(after.minus(*before), *line);
+    }
+    assert_eq!(shown[3][6], difference);
+    let verdict = browser.text_of("#verdict");
+    assert!(verdict.contains("less ("), "{verdict}");
+    // The same as the program says of two files.
+    let mut bill = Bill::default();
+    for event in &events {
+        let when = if event["time"].as_str() < Some("2026-11") { When::Before } else { When::After };
+        bill.add(when, event["attribution"]["app"].as_str(), &serde_json::from_value(event.clone()).expect("an event"));
+    }
+    let effects = bill.lines().total.effects;
+    assert_eq!(shown[3][2..6], [effects.volume, effects.caching, effects.routing, effects.trimming]);
+
+    // In one app only, by user; and periods that cannot be compared.
+    go(&mut browser, "2026-10");
+    go(&mut browser, "support-bot");
+    browser.wait_for("document.querySelectorAll('#lines tbody tr').length === 1");
+    browser.paste("#after-from", "2026-10-15T00:00:00");
+    browser.eval("{ document.querySelector('#compare-form').requestSubmit(); true }");
+    browser.wait_for("!document.querySelector('#compare-error').hidden");
+    assert!(browser.text_of("#compare-error").contains("overlap"));
     crate::close(&page, browser);
 }

@@ -40,11 +40,17 @@ pub struct Bill(BTreeMap<Option<String>, [Period; 2]>);
 impl Bill {
     /// Adds a call to a group of a period; `None` is the group of calls that belong to none.
     pub fn add(&mut self, when: When, group: Option<&str>, call: &Billed) {
+        self.add_up(when, group, &Period::of(call));
+    }
+
+    /// Adds calls of a group that are added up already.
+    pub fn add_up(&mut self, when: When, group: Option<&str>, calls: &Period) {
         let [before, after] = self.0.entry(group.map(str::to_owned)).or_default();
-        match when {
-            When::Before => before.add(call),
-            When::After => after.add(call),
-        }
+        let period = match when {
+            When::Before => before,
+            When::After => after,
+        };
+        *period = period.plus(calls);
     }
 
     /// The bill of each group that has calls, and of all of them, whose effects are the sums of the groups'.
@@ -182,6 +188,14 @@ pub struct Period {
 }
 
 impl Period {
+    /// The figures of a single call.
+    #[must_use]
+    pub fn of(call: &Billed) -> Self {
+        let mut period = Self::default();
+        period.add(call);
+        period
+    }
+
     /// Adds a call. One that consumed nothing and that no cache served (refused, failed before it was read) is no part of
     /// the bill; one that consumed something at an unknown price is counted apart.
     pub fn add(&mut self, call: &Billed) {

@@ -34,6 +34,7 @@ pub mod health;
 pub mod ledger;
 pub mod limit;
 pub mod log_line;
+pub mod logged;
 pub mod media;
 pub mod meter;
 pub mod metrics;

@@ -1,27 +1,23 @@
-//! One line of a log: the event in it, wherever a gateway wrote it, or why there is none.
+//! The event in a line of a log, wherever a gateway wrote it, or why there is none.
 //!
 //! Known are the event itself, a JSON line that carries it as `tollgate_event` (Envoy's access log, the loggers of Kong and
 //! APISIX), and a line with `tollgate event {...}`, whatever stands around it.
-//! Must not know: what an event says.
+//! Must not know: which gateway wrote it, what an event says.
 
+use crate::names::{EVENT_LOG_PREFIX, EVENT_SCHEMA};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use tollgate_core::names::{EVENT_LOG_PREFIX, EVENT_SCHEMA};
 
 /// Why a line that should hold an event cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum LineError {
-    #[error("not UTF-8 text")]
-    NotText,
-    #[error("longer than {} MB", .0 / 1_000_000)]
-    TooLong(usize),
+pub enum LoggedError {
+    /// It was cut, or is no JSON; with the column.
     #[error("broken JSON: {0}")]
     Broken(String),
-    #[error("an event of another schema, `{0}`; this page reads `{EVENT_SCHEMA}`")]
+    /// Its fields may mean something else.
+    #[error("an event of another schema, `{0}`; known is `{EVENT_SCHEMA}`")]
     OtherSchema(String),
-    #[error("a field of the event is not what it should be: {0}")]
-    Field(String),
 }
 
 /// What tells an event, or what carries it, from other JSON.
@@ -34,7 +30,10 @@ struct Outline<'a> {
 }
 
 /// The JSON of the event in a line; `None` where the line is about something else.
-pub(crate) fn event(line: &str) -> Result<Option<Cow<'_, str>>, LineError> {
+///
+/// # Errors
+/// [`LoggedError`] where the line begins like an event and is none.
+pub fn event(line: &str) -> Result<Option<Cow<'_, str>>, LoggedError> {
     let (text, is_logged) = match line.split_once(EVENT_LOG_PREFIX) {
         // A JSON line may hold these words anywhere.
         Some((before, logged)) if !before.trim_start().starts_with('{') => (logged, true),
@@ -49,7 +48,7 @@ pub(crate) fn event(line: &str) -> Result<Option<Cow<'_, str>>, LineError> {
     match (outline.schema, outline.tollgate_event) {
         (Some(schema), _) if schema == EVENT_SCHEMA => Ok(Some(Cow::Borrowed(json))),
         (Some(schema), None) if schema.starts_with("tollgate.event/") => {
-            Err(LineError::OtherSchema(schema.into_owned()))
+            Err(LoggedError::OtherSchema(schema.into_owned()))
         }
         (_, Some(carried)) => carried_event(carried.get()),
         _ => Ok(None),
@@ -57,7 +56,7 @@ pub(crate) fn event(line: &str) -> Result<Option<Cow<'_, str>>, LineError> {
 }
 
 /// The event that another line carries, as an object or as text that holds one.
-fn carried_event(carried: &str) -> Result<Option<Cow<'_, str>>, LineError> {
+fn carried_event(carried: &str) -> Result<Option<Cow<'_, str>>, LoggedError> {
     if carried.starts_with('{') {
         return event(carried);
     }
@@ -65,22 +64,22 @@ fn carried_event(carried: &str) -> Result<Option<Cow<'_, str>>, LineError> {
     Ok(event(&text)?.map(|json| Cow::Owned(json.into_owned())))
 }
 
-fn first_value(text: &str) -> Result<&str, LineError> {
+fn first_value(text: &str) -> Result<&str, LoggedError> {
     let first = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>().next();
     match first {
         Some(Ok(value)) => Ok(value.get()),
         Some(Err(why)) => Err(broken(&why)),
-        None => Err(LineError::Broken("nothing follows".to_owned())),
+        None => Err(LoggedError::Broken("nothing follows".to_owned())),
     }
 }
 
-/// What is wrong with JSON, and in which column: every line is a line 1 to its parser.
-fn broken(why: &serde_json::Error) -> LineError {
-    LineError::Broken(in_column(why))
+fn broken(why: &serde_json::Error) -> LoggedError {
+    LoggedError::Broken(in_column(why))
 }
 
-/// An error of the parser without its `line 1`.
-pub(crate) fn in_column(why: &serde_json::Error) -> String {
+/// What is wrong with the JSON of one line, and in which column: every line is a line 1 to its parser.
+#[must_use]
+pub fn in_column(why: &serde_json::Error) -> String {
     why.to_string().replace(" at line 1 column ", ", in column ")
 }
 
