@@ -1,11 +1,20 @@
 //! A budget that three real Envoys share through a real Redis, spent by three hundred clients at once.
 
+#[path = "../../plugin/core/tests/support/store.rs"]
+mod model;
 mod support;
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use support::{SOON, event};
+use tollgate_core::config::raw::RawStore;
+use tollgate_core::fleet::{self, Process};
+use tollgate_core::ledger::Key;
+use tollgate_core::limit::{Account, Ask};
 use tollgate_core::money::Usd;
 use tollgate_core::time::Timestamp;
 use tollgate_host::agent::client;
@@ -33,7 +42,7 @@ fn spent<'a>(events: impl IntoIterator<Item = &'a Value>) -> Usd {
 }
 
 impl Fleet {
-    fn start(mode: &str, reserve: &str) -> Self {
+    fn start(mode: &str, reserve: &str, budget: &str) -> Self {
         let (store, standin) = (Store::start().expect("a store"), Standin::start().expect("a provider"));
         let mut options = Options::new(artifact::wasm().expect("the filter builds"), standin.address());
         options.store = Some(store.port());
@@ -45,7 +54,7 @@ impl Fleet {
                 "interval_ms": INTERVAL_MS, "timeout_ms": TIMEOUT_MS,
             },
             "limits": [{
-                "id": "two-dollars", "measure": "cost_usd", "per": "month", "limit": BUDGET,
+                "id": "two-dollars", "measure": "cost_usd", "per": "month", "limit": budget,
                 "fleet": mode, "reserve": reserve, "failure_mode": "closed",
             }],
         });
@@ -68,6 +77,47 @@ impl Fleet {
             let clients: Vec<_> = (0..CLIENTS).map(|client| clients.spawn(move || call(client))).collect();
             clients.into_iter().map(|client| client.join().expect("a client")).sum()
         })
+    }
+
+    /// Lets clients call whatever comes, while `meanwhile` does something to the fleet.
+    fn load(&mut self, meanwhile: impl FnOnce(&mut Self)) {
+        let mut body = support::small_call(Dialect::OpenAiChat, false);
+        body["max_completion_tokens"] = json!(60);
+        let urls: Vec<_> =
+            self.envoys.iter().map(|envoy| format!("{}{}", envoy.url(), Dialect::OpenAiChat.path())).collect();
+        let (is_over, urls, body) = (&AtomicBool::new(false), &urls, &body);
+        thread::scope(|clients| {
+            for client in 0..8 * GATEWAYS {
+                clients.spawn(move || {
+                    while !is_over.load(Ordering::Relaxed) {
+                        // A gateway that is dead or cannot decide is no reason to stop.
+                        let status = client::post(&urls[client % GATEWAYS], &[], body).map_or(0, |sent| sent.status);
+                        thread::sleep(Duration::from_millis(if status == 200 { 5 } else { 50 }));
+                    }
+                });
+            }
+            meanwhile(self);
+            is_over.store(true, Ordering::Relaxed);
+        });
+    }
+
+    /// Waits until each gateway that lives forwards calls.
+    fn wait_for_calls(&self, gateways: &[usize]) {
+        let counts =
+            || gateways.iter().map(|gateway| forwarded(&self.envoys[*gateway].access_log())).collect::<Vec<_>>();
+        let before = counts();
+        let has_more = || counts().iter().zip(&before).all(|(now, before)| *now > before + 20);
+        wait::until(SOON, || has_more().then_some(())).expect("calls are forwarded");
+    }
+
+    /// What each gateway said last, in all: what it spent, and what it claims.
+    fn told(&self) -> Vec<(Usd, Usd)> {
+        let windows = self.store.windows().expect("Redis answers");
+        let said = windows.iter().flatten().filter_map(|(_, value)| {
+            let mut amounts = value.split(':').skip(1).map(|text| Usd::from_femto(text.parse().expect("an amount")));
+            amounts.next().zip(amounts.next())
+        });
+        said.collect()
     }
 
     /// The events of all gateways, once there are so many.
@@ -114,9 +164,119 @@ fn check_refusals(events: &[Value]) {
     }
 }
 
+fn forwarded(log: &[Value]) -> usize {
+    log.iter().filter(|line| event(line)["status"] == 200).count()
+}
+
+/// Webdis and Redis are killed and come back, the store says nothing for five seconds, a gateway is killed.
+fn survive(mode: &str) -> (Fleet, Timestamp) {
+    let mut fleet = Fleet::start(mode, "upper_bound", "1000.00");
+    let mut killed = Timestamp::default();
+    fleet.load(|fleet| {
+        fleet.wait_for_calls(&[0, 1, 2]);
+        fleet.store.kill_webdis();
+        fleet.store.restart_webdis().expect("webdis is back");
+        fleet.wait_for_calls(&[0, 1, 2]);
+        fleet.store.kill_redis();
+        fleet.store.restart_redis().expect("Redis is back");
+        fleet.wait_for_calls(&[0, 1, 2]);
+        fleet.store.stop_webdis().expect("webdis stops");
+        thread::sleep(Duration::from_secs(5));
+        fleet.store.resume_webdis().expect("webdis goes on");
+        fleet.wait_for_calls(&[0, 1, 2]);
+        fleet.envoys[2].kill();
+        killed = now();
+        fleet.wait_for_calls(&[0, 1]);
+    });
+    (fleet, killed)
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    Timestamp::from_millis(u64::try_from(since.as_millis()).expect("a time"))
+}
+
+/// Each gateway that lives has told exactly what its events add up to.
+fn check_survivors(fleet: &Fleet) {
+    for gateway in [0, 1] {
+        let own = || spent(&fleet.envoys[gateway].access_log().iter().map(event).collect::<Vec<_>>());
+        let is_told = || fleet.told().iter().any(|(spent, _)| *spent == own());
+        wait::until(SOON, || is_told().then_some(()));
+        assert!(is_told(), "gateway {gateway} spent {}: {:?}", own(), fleet.told());
+    }
+    assert_eq!(fleet.told().len(), GATEWAYS, "one count for each gateway");
+}
+
+/// What the dead gateway spent up to a time, and what is told of it.
+fn dead(fleet: &Fleet, until: Timestamp) -> (Usd, (Usd, Usd)) {
+    let events: Vec<_> = fleet.envoys[2].access_log().iter().map(event).collect();
+    let end = |event: &&Value| {
+        let opened = event["time"].as_str().and_then(Timestamp::parse).expect("a time");
+        opened.plus_millis(event["timing"]["duration_ms"].as_u64().expect("a duration")) <= until
+    };
+    let living = [0, 1].map(|gateway| spent(&fleet.envoys[gateway].access_log().iter().map(event).collect::<Vec<_>>()));
+    let told = fleet.told().into_iter().find(|(spent, _)| !living.contains(spent)).expect("what the dead one told");
+    (spent(events.iter().filter(end)), told)
+}
+
+#[test]
+fn a_fleet_with_an_eventual_budget_survives_and_loses_no_more_than_the_last_interval_of_a_dead_gateway() {
+    let (fleet, killed) = survive("eventual");
+    check_survivors(&fleet);
+    let heard_of = Timestamp::from_millis(killed.millis() - INTERVAL_MS - TIMEOUT_MS);
+    let (spent, (told, _)) = dead(&fleet, heard_of);
+    assert!(told >= spent, "{told} of {spent} is told");
+}
+
+#[test]
+fn a_fleet_with_a_strict_budget_survives_and_counts_the_lease_of_a_dead_gateway_as_spent() {
+    let (fleet, killed) = survive("strict");
+    check_survivors(&fleet);
+    let (spent, (_, claimed)) = dead(&fleet, killed);
+    assert!(claimed >= spent, "{claimed} is claimed for {spent}");
+}
+
+/// The script in Redis says what the model says that the properties of the core are checked with.
+#[test]
+fn redis_and_the_model_of_it_say_the_same() {
+    let redis = Store::start().expect("a store");
+    let mut model = model::Store::default();
+    let store =
+        RawStore { headers: BTreeMap::from([("authorization".into(), AUTHORIZATION.into())]), ..RawStore::default() };
+    let url = format!("http://127.0.0.1:{}/", redis.port());
+    let account = Key::<Account>::new(&["a"]);
+    let mut random = 7_u64;
+    let mut draw = |below: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % below
+    };
+    let mut generation = None;
+    for _ in 0..400 {
+        let gateway = draw(4);
+        let mut amount = |below: u64| i128::from(draw(below)) * 999_999_999_937;
+        let [spent, have, want, debt] = [40, 80, 120, 3].map(&mut amount);
+        let limit = (draw(5) > 0).then_some(200 * 999_999_999_937);
+        let (have, want) = (have.max(spent), want.max(spent));
+        let number = draw(50) + 1;
+        let expires = now().plus_millis(60_000);
+        let ask = Ask { window_ms: draw(2), born_ms: gateway, number, spent, have, want, limit, debt, expires };
+        let asks = vec![(account.clone(), ask.clone())];
+        let (headers, body) = fleet::request(&store, &Process::new(&[1]), generation.as_deref(), &asks);
+        let headers: Vec<_> = headers.into_iter().filter(|(name, _)| !name.starts_with(':')).collect();
+        let mut request = ureq::post(&url);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let said = request.send(body.as_bytes()).expect("an answer").body_mut().read_to_vec().expect("a body");
+        let (known, answers) = fleet::answers(&said, 1).expect("an answer that can be read");
+        generation = Some(known);
+        assert_eq!(answers, [model.ask(&ask.window_ms.to_string(), &gateway.to_string(), &ask)], "{ask:?}");
+    }
+}
+
 #[test]
 fn three_gateways_never_spend_a_cent_beyond_a_strict_budget_and_reach_nearly_all_of_it() {
-    let fleet = Fleet::start("strict", "upper_bound");
+    let fleet = Fleet::start("strict", "upper_bound", BUDGET);
     let calls = fleet.spend();
     let events = fleet.events(calls);
     let spent = spent(&events);
@@ -128,7 +288,7 @@ fn three_gateways_never_spend_a_cent_beyond_a_strict_budget_and_reach_nearly_all
 
 #[test]
 fn three_gateways_exceed_an_eventual_budget_by_no_more_than_what_they_spend_unheard() {
-    let fleet = Fleet::start("eventual", "upper_bound");
+    let fleet = Fleet::start("eventual", "upper_bound", BUDGET);
     let calls = fleet.spend();
     let events = fleet.events(calls);
     let spent = spent(&events);

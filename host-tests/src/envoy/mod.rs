@@ -213,6 +213,13 @@ impl Envoy {
         self.process.0.id()
     }
 
+    /// Ends the process at once, as `kill -9` does. Its logs stay.
+    pub fn kill(&mut self) {
+        // Both fail only if the process has already ended.
+        let _ = self.process.0.kill();
+        let _ = self.process.0.wait();
+    }
+
     /// The file the access log goes to; it lives as long as this value.
     #[must_use]
     pub fn access_log_path(&self) -> PathBuf {

@@ -21,6 +21,7 @@ mod endings;
 mod event;
 mod export;
 mod faults;
+mod fleet;
 mod hostile;
 mod memory;
 mod operator;
@@ -29,6 +30,8 @@ mod races;
 mod series;
 mod spans;
 mod spoofing;
+#[path = "../../../plugin/core/tests/support/store.rs"]
+mod store;
 mod strangers;
 mod support;
 mod told_later;
