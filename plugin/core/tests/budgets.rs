@@ -2,14 +2,18 @@
 //! windows. Changes of the ledger are the atoms: between any two of one call, other calls go on.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of a test may panic as tests do")]
 
+#[path = "support/ledger.rs"]
+mod ledger;
+
+use ledger::apply;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use tollgate_core::config::Config;
 use tollgate_core::event::Event;
 use tollgate_core::head::{Headers, RequestHead, ResponseHead};
-use tollgate_core::ledger::{Bucket, BucketId, Buckets};
+use tollgate_core::ledger::{Bucket, BucketId};
 use tollgate_core::limit::{Account, Balance, Limit, Window};
-use tollgate_core::meter::{Body, Call, Change, Done, Ending, Meter, Verdict};
+use tollgate_core::meter::{Body, Call, Ending, Meter, Verdict};
 use tollgate_core::time::Timestamp;
 
 const CONFIG: &str = r#"{
@@ -249,18 +253,6 @@ impl World {
             }
         }
     }
-}
-
-/// Makes a change as a store does whose value nobody else changes in between.
-fn apply(store: &mut BTreeMap<BucketId, Vec<u8>>, change: &Change<'_>, now: Timestamp) -> Done {
-    let id = Buckets::SHARED.of(change.account());
-    let value = store.get(&id).cloned();
-    let mut bucket = Bucket::decode(value.as_deref(), now).unwrap();
-    let done = change.apply(&mut bucket, now).unwrap();
-    if bucket.is_changed() {
-        store.insert(id, bucket.encode());
-    }
-    done
 }
 
 /// What an event's limits say in a field, by limit and key.
