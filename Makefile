@@ -26,7 +26,7 @@ test: setup check wasm ## Everything that must be true: formatting, prices, depe
 	@echo 'make test: everything passed'
 
 bench: setup wasm ## Speed of counting, CPU per request in a real Envoy (host-tests/BENCHMARKS.md). QUICK=1 is short.
-	QUICK=$(QUICK) cargo bench --locked --profile dev --package tollgate-host --bench counting --bench gateway
+	QUICK=$(QUICK) cargo bench --locked --profile dev --package tollgate-host --bench counting --bench gateway --bench fleet
 
 check: setup ## What `test` does, without running the tests: formatting, prices, dependencies, lints.
 	cargo fmt --all -- --check
