@@ -141,6 +141,7 @@ fn every_path_that_a_document_names_exists() {
         "apisix/README.md",
         "envoy/README.md",
         "examples/README.md",
+        "examples/questions.md",
         "examples/xray/README.md",
         "kong/README.md",
     ] {
@@ -220,6 +221,41 @@ fn the_readme_lists_every_metric_and_nothing_else() {
     let metrics = source.split("pub mod label").next().unwrap_or_default();
     let constants = metrics.matches(": &str = \"tollgate_").count();
     assert_eq!(constants, names::metric::ALL.len(), "`names::metric::ALL` is not all");
+}
+
+/// Every path into an event or a configuration, by its schema.
+fn paths(schema: &Value) -> BTreeSet<String> {
+    let mut found = Vec::new();
+    fields(schema, schema, "", &mut found);
+    found.into_iter().map(|(path, _)| path).collect()
+}
+
+#[test]
+fn the_answers_to_questions_are_where_the_list_says_and_a_test_of_the_filter_sees_each() {
+    let (event, config) = (paths(&schema::event_schema()), paths(&schema::config_schema()));
+    let source = |module: &str| read(format!("host-tests/tests/filter/{module}.rs"));
+    let text = read("examples/questions.md");
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| ") && line.contains('`')).collect();
+    assert!(rows.len() > 35, "{} rows", rows.len());
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
+        let [_, fields, metrics, settings, tests] = cells.as_slice() else { panic!("not five cells: {row}") };
+        for field in codes(fields) {
+            assert!(event.contains(&field), "no field `{field}` in an event: {row}");
+        }
+        for metric in codes(metrics) {
+            assert!(names::metric::ALL.contains(&metric.as_str()), "no metric `{metric}`: {row}");
+        }
+        for setting in codes(settings).iter().filter(|setting| !setting.starts_with("tollgate ")) {
+            assert!(config.contains(setting), "no setting `{setting}`: {row}");
+        }
+        for test in codes(tests) {
+            let (module, name) = test.split_once("::").expect("module::test");
+            assert!(source(module).contains(&format!("\nfn {name}() {{")), "no test {test}: {row}");
+        }
+        let is_command = codes(settings).iter().any(|setting| setting.starts_with("tollgate "));
+        assert!(is_command || !codes(tests).is_empty(), "nothing sees this: {row}");
+    }
 }
 
 #[test]

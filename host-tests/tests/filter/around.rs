@@ -1,5 +1,7 @@
 //! What stands around a call: tries before it, routers, reports on tasks, the provider's health.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tollgate_core::names::metric;
 use tollgate_host::gateway::{Gateway, Profile, RequestHead, ResponseHead};
@@ -70,6 +72,33 @@ fn a_client_that_sends_a_call_again_says_so_or_is_recognised() {
             let again = metric(&gateway, metric::RETRY_COST, &[("cause", "client")]).unwrap();
             assert!(again.abs_diff(cost * 3 / 8) <= 1, "{profile:?}: three of eight calls, {again} of {cost}");
         }
+    }
+}
+
+#[test]
+fn the_same_question_of_an_application_is_a_retry_outside_of_a_session_only_where_the_one_before_failed() {
+    let refused = || ResponseHead::new(429).header("content-type", "application/json");
+    for profile in Profile::ALL {
+        let key = ("authorization", "Bearer sk-shop");
+        let ask = |gateway: &Gateway, model: &str, more: &[(&str, &str)], answer: ResponseHead| {
+            call((profile, gateway), 0, model, &[&[key], more].concat(), answer)
+        };
+        let retry = |gateway: &Gateway, more, answer| ask(gateway, "gpt-4.1-mini", more, answer)["retry"].take();
+        let gateway = sharing(profile, "{}");
+        assert_eq!(retry(&gateway, &[], json_answer()), Value::Null, "{profile:?}");
+        assert_eq!(retry(&gateway, &[], json_answer()), Value::Null, "{profile:?}: asked for another user");
+        assert_eq!(
+            ask(&gateway, "gpt-4.1", &[], json_answer())["routing"],
+            Value::Null,
+            "{profile:?}: and so is this, on a dearer model"
+        );
+        assert_eq!(retry(&gateway, &[], refused()), Value::Null, "{profile:?}");
+        let again = retry(&gateway, &[], json_answer());
+        assert_eq!((&again["number"], &again["told_by"]), (&json!(1), &json!("fingerprint")), "{profile:?}");
+        assert_eq!(again["earlier_outcome"], "upstream_error", "{profile:?}");
+        assert_eq!(retry(&gateway, &[], json_answer()), Value::Null, "{profile:?}: that one was answered");
+        let told = retry(&gateway, &[("x-stainless-retry-count", "1")], json_answer());
+        assert_eq!(told["told_by"], "client", "{profile:?}");
     }
 }
 
@@ -209,6 +238,34 @@ fn a_failed_call_has_a_class_and_limits_of_the_provider_show_how_much_is_used() 
             assert!(
                 metric(&gateway, metric::FAILED_COST, &[]) > Some(0),
                 "{profile:?}: it consumed tokens all the same"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_stream_tells_its_first_byte_its_duration_and_the_time_between_its_tokens() {
+    let exchange = one(Dialect::Anthropic, true);
+    for profile in Profile::ALL {
+        let gateway = gateway(profile, "{}");
+        let stream = gateway.worker(0).open(exchange.request_head());
+        stream.request_body(&exchange.request, true);
+        gateway.advance(Duration::from_millis(300));
+        let (begin, rest) = exchange.response.split_at(200);
+        stream.respond(exchange.response_head()).response_body(begin, false);
+        gateway.advance(Duration::from_millis(2_000));
+        stream.response_body(rest, true);
+        let event = replay::event_of(profile, &stream.finish()).expect("an event");
+        let timing = &event["timing"];
+        assert_eq!((&timing["ttft_ms"], &timing["duration_ms"]), (&json!(300), &json!(2_300)), "{profile:?}");
+        let gaps = event["output_tokens"].as_u64().expect("tokens") - 1;
+        assert_eq!(event["time_per_output_token_us"].as_u64(), Some(2_000_000 / gaps), "{profile:?} {gaps}");
+        if has_metrics(profile) {
+            let measured = [metric::TTFT, metric::DURATION, metric::TIME_PER_TOKEN];
+            assert_eq!(
+                measured.map(|name| metric(&gateway, name, &[])),
+                [Some(1); 3],
+                "{profile:?}: one value in each"
             );
         }
     }

@@ -1,6 +1,7 @@
 //! Whom a call belongs to: from headers into the event, the labels and the access log.
 
 use serde_json::{Value, json};
+use tollgate_core::attribution::Dimension;
 use tollgate_core::names::metric;
 use tollgate_host::gateway::{Outcome, Profile, RequestHead};
 use tollgate_host::standin::Dialect;
@@ -51,6 +52,37 @@ fn the_headers_of_an_application_name_it_in_event_and_labels() {
         assert!(metric(&gateway, metric::COST, &labels).unwrap() > 0);
         assert_eq!(metric(&gateway, metric::COMPONENT_TOKENS, &labels), event["input_tokens"].as_u64());
         assert_eq!(metric(&gateway, metric::DURATION, &[("app", "shop")]), Some(1), "one duration");
+    }
+}
+
+#[test]
+fn every_dimension_has_a_header_of_its_own_and_is_kept_hashed_or_dropped() {
+    let headers: Vec<(String, String)> = Dimension::ALL
+        .into_iter()
+        .map(|dimension| match dimension {
+            Dimension::ApiKey => ("authorization".to_owned(), "Bearer sk-secret-value".to_owned()),
+            other => (format!("x-tollgate-{}", other.name().replace('_', "-")), format!("a {}", other.name())),
+        })
+        .collect();
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let config = r#"{"secret": "s", "attribution": {
+        "user": {"headers": ["x-tollgate-user"], "policy": "hmac"}, "feature": {"policy": "drop"}}}"#;
+    for profile in Profile::ALL {
+        let (_, outcome) = attributed(profile, config, &headers);
+        let event = event(profile, &outcome);
+        for dimension in Dimension::ALL {
+            let (found, sent) = (value(&event, dimension.name()), format!("a {}", dimension.name()));
+            match dimension {
+                Dimension::User | Dimension::ApiKey => {
+                    let is_hash =
+                        found.as_ref().is_some_and(|hash| hash.len() == 16 && u64::from_str_radix(hash, 16).is_ok());
+                    assert!(is_hash, "{profile:?} {dimension:?}: {found:?}");
+                }
+                Dimension::Feature => assert_eq!(found, None, "{profile:?}"),
+                _ => assert_eq!(found, Some(sent), "{profile:?}"),
+            }
+        }
+        assert!(!event.to_string().contains("sk-secret"), "{profile:?}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a prompt consists of, in event and metrics, under every gateway.
 
 use serde_json::{Value, json};
+use tollgate_core::money::Usd;
 use tollgate_core::names::metric;
 use tollgate_host::gateway::{Gateway, Profile, RequestHead, ResponseHead};
 
@@ -165,4 +166,151 @@ fn openais_steps_of_128_tokens_end_where_they_end_in_its_own_order() {
         ],
         ("0.00152", "0.002496"),
     );
+}
+
+/// A call of Claude with everything that a prompt can hold: two tools, what one returned, a picture.
+fn rich_request() -> Value {
+    let tool = |name: &str, count: usize| json!({"name": name, "description": words(count), "input_schema": {"type": "object"}});
+    let picture = json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgoAAAANSUhEUgAAAMgAAADI"}});
+    json!({
+        "model": "claude-sonnet-4-5", "max_tokens": 90, "system": words(300),
+        "tools": [tool("find", 200), tool("pay", 400)],
+        "messages": [
+            {"role": "user", "content": words(50)}, {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "find", "input": {}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": words(250)}]},
+            {"role": "assistant", "content": words(20)},
+            {"role": "user", "content": [picture, {"type": "text", "text": words(100)}]},
+        ],
+    })
+}
+
+/// The answer to it: 2,000 tokens read, of which 1,000 were cached, and a call of one of the tools.
+fn rich_answer() -> Value {
+    json!({
+        "type": "message", "model": "claude-sonnet-4-5", "stop_reason": "tool_use",
+        "content": [{"type": "tool_use", "id": "u", "name": "find", "input": {"order": 7}}],
+        "usage": {"input_tokens": 1_000, "cache_read_input_tokens": 1_000, "output_tokens": 40}
+    })
+}
+
+/// Its event and gateway, on every profile.
+fn rich() -> impl Iterator<Item = (Profile, Gateway, Value)> {
+    Profile::ALL.into_iter().map(|profile| {
+        let gateway = gateway(profile, "{}");
+        let head = RequestHead::post_json("api.anthropic.com", "/v1/messages");
+        let event = call((profile, &gateway), head, &rich_request(), &rich_answer());
+        (profile, gateway, event)
+    })
+}
+
+fn femto(value: &Value) -> i128 {
+    Usd::parse(value.as_str().expect("dollars")).expect("dollars").femto()
+}
+
+#[test]
+fn each_component_has_its_tokens_share_and_cost_in_event_and_metrics() {
+    for (profile, gateway, event) in rich() {
+        let (mut tokens, mut cost) = (0, femto(&event["cost"]["output"]));
+        for (component, share) in event["components"].as_object().expect("components") {
+            let own = share["tokens"].as_u64().expect("tokens");
+            assert_eq!(share["share"], json!(own as f64 / 2_000.0), "{profile:?} {component}");
+            assert_eq!(own > 0, component != "few_shot", "{profile:?} {component}");
+            (tokens, cost) = (tokens + own, cost + femto(&share["cost_usd"]));
+            if has_metrics(profile) && own > 0 {
+                let counted = |name| metric(&gateway, name, &[("component", component)]);
+                assert_eq!(counted(metric::COMPONENT_TOKENS), Some(own), "{profile:?} {component}");
+                let nano = counted(metric::COMPONENT_COST).map(i128::from);
+                assert_eq!(nano, Some(femto(&share["cost_usd"]) / 1_000_000), "{profile:?} {component}");
+            }
+        }
+        assert_eq!((tokens, cost), (2_000, femto(&event["cost_usd"])), "{profile:?}");
+    }
+}
+
+#[test]
+fn what_tools_returned_and_pictures_have_figures_of_their_own() {
+    for (profile, _, event) in rich() {
+        let (results, history) = (&event["tool_results"], &event["components"]["history"]);
+        let tokens = |share: &Value| share["tokens"].as_u64().expect("tokens");
+        // 250 of some 320 words of history.
+        assert!(
+            tokens(results) * 100 > tokens(history) * 65 && tokens(results) < tokens(history),
+            "{profile:?} {results}"
+        );
+        assert!(femto(&results["cost_usd"]) < femto(&history["cost_usd"]), "{profile:?} {results}");
+        let picture = &event["media"]["image"];
+        // Anthropic: width times height over 750, of a picture of 200 by 200.
+        assert_eq!(picture["count"], 1, "{profile:?} {event:#}");
+        assert!((53..=70).contains(&tokens(picture)), "{profile:?} {picture}");
+        let plain = call(
+            (profile, &gateway(profile, "{}")),
+            openai(),
+            &json!({"model": "gpt-4.1", "messages": [{"role": "user", "content": "hi"}]}),
+            &chat_answer(8, 0),
+        );
+        assert_eq!((&plain["tool_results"], &plain["media"]), (&Value::Null, &json!({})), "{profile:?}");
+    }
+}
+
+#[test]
+fn every_tool_definition_is_weighed_called_or_not() {
+    for (profile, gateway, event) in rich() {
+        let tools = &event["tools"];
+        let [heavy, light] = [0, 1].map(|at| &tools["heaviest"][at]);
+        assert_eq!((&heavy["name"], &heavy["called"]), (&json!("pay"), &json!(false)), "{profile:?} {tools}");
+        assert_eq!((&light["name"], &light["called"]), (&json!("find"), &json!(true)), "{profile:?} {tools}");
+        assert_eq!((&tools["unused_tokens"], &tools["unused_cost_usd"]), (&heavy["tokens"], &heavy["cost_usd"]));
+        let all = ["tokens"]
+            .map(|field| [heavy, light].map(|tool| tool[field].as_u64().expect("tokens")).iter().sum::<u64>());
+        let overhead = tools["overhead_tokens"].as_u64().expect("tokens");
+        assert_eq!(Some(all[0] + overhead), event["components"]["tools"]["tokens"].as_u64(), "{profile:?} {tools}");
+        if has_metrics(profile) {
+            assert_eq!(metric(&gateway, metric::UNUSED_TOOL_TOKENS, &[]), heavy["tokens"].as_u64(), "{profile:?}");
+            let nano = metric(&gateway, metric::UNUSED_TOOL_COST, &[]).map(i128::from);
+            assert_eq!(nano, Some(femto(&heavy["cost_usd"]) / 1_000_000), "{profile:?}");
+        }
+    }
+}
+
+#[test]
+fn how_much_was_asked_and_answered_of_all_tokens_and_a_neutral_unit_stand_beside_them() {
+    for (profile, _, event) in rich() {
+        let asked = event["components"]["user"]["tokens"].as_u64().expect("tokens");
+        let efficiency = event["token_efficiency_ratio"].as_f64().expect("a ratio");
+        assert!((efficiency - (asked + 40) as f64 / 2_040.0).abs() < 1e-6, "{profile:?} {efficiency}");
+        // Characters over four: some 1,320 words of five.
+        let standard = event["standard_tokens"].as_u64().expect("tokens");
+        assert!((1_650..1_750).contains(&standard), "{profile:?} {standard}");
+    }
+}
+
+#[test]
+fn a_cache_has_its_hit_rate_and_what_it_saves_and_leaves_of_the_price() {
+    for (profile, gateway, event) in rich() {
+        let cache = &event["cache"];
+        // Half of 2,000 tokens at $0.30 instead of $3 per million: $1.65 on average, and 40 of output at $15.
+        assert_eq!((&cache["hit_rate"], &cache["savings_usd"]), (&json!(0.5), &json!("0.0027")), "{profile:?}");
+        assert_eq!(cache["effective_input_per_million_usd"], "1.65", "{profile:?}");
+        assert_eq!((&event["cost_usd"], &cache["savings_ratio"]), (&json!("0.0039"), &json!(0.409_09)), "{profile:?}");
+        if has_metrics(profile) {
+            let read = metric(&gateway, metric::BUCKET_TOKENS, &[("type", "cache_read")]);
+            assert_eq!((read, metric(&gateway, metric::TOKENS, &[("type", "input")])), (Some(1_000), Some(2_000)));
+            assert_eq!(metric(&gateway, metric::CACHE_SAVINGS, &[]), Some(2_700_000), "{profile:?}");
+        }
+        // A write that nothing has read yet is a loss.
+        let gateway = super::support::gateway(profile, "{}");
+        let head = RequestHead::post_json("api.anthropic.com", "/v1/messages");
+        let mut answer = rich_answer();
+        answer["usage"] = json!({"input_tokens": 1_000, "cache_creation_input_tokens": 1_000, "output_tokens": 40});
+        let lost = call((profile, &gateway), head, &rich_request(), &answer)["cache"].take();
+        assert_eq!(
+            (&lost["savings_usd"], &lost["savings_ratio"]),
+            (&json!("-0.00075"), &json!(-0.113_636)),
+            "{profile:?}"
+        );
+        assert_eq!(lost["effective_input_per_million_usd"], "3.375", "{profile:?}");
+        if has_metrics(profile) {
+            assert_eq!(metric(&gateway, metric::CACHE_LOSSES, &[]), Some(750_000), "{profile:?}");
+        }
+    }
 }

@@ -8,7 +8,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use crate::money::Usd;
-use crate::prompt::{Component, Prompt};
+use crate::prompt::{Component, Kind, Prompt};
 use crate::usage::{Bucket, PerBucket, Usage};
 
 /// The input buckets in the order in which they lie in the prompt. A one-hour cache entry must precede a
@@ -41,6 +41,8 @@ pub struct Composition {
     components: [Share; Component::ALL.len()],
     /// In the order of the prompt; they sum to the component `tools`.
     tools: Vec<Share>,
+    /// What tools returned, part of the component `history`.
+    tool_results: Share,
 }
 
 impl Composition {
@@ -50,7 +52,7 @@ impl Composition {
         let mut composition = Self::default();
         let mut layout = LAYOUT.into_iter().map(|bucket| Stretch::new(bucket, usage, cost));
         let mut stretch = layout.next();
-        for (component, tokens) in prompt.scaled(usage.input_total()) {
+        for (component, kind, tokens) in prompt.scaled(usage.input_total()) {
             let mut missing = tokens;
             if component == Component::Tools {
                 composition.tools.push(Share::default());
@@ -59,7 +61,7 @@ impl Composition {
                 let Some(current) = &mut stretch else { break };
                 let (taken, paid) = current.take(missing);
                 missing = missing.saturating_sub(taken);
-                composition.book(component, current.bucket, taken, paid);
+                composition.book((component, kind), current.bucket, taken, paid);
                 if current.is_empty() {
                     stretch = layout.next();
                 }
@@ -81,20 +83,30 @@ impl Composition {
         &self.tools
     }
 
+    /// The share of what tools returned.
+    #[must_use]
+    pub const fn tool_results(&self) -> Share {
+        self.tool_results
+    }
+
     /// Adds the shares of another usage of the same call.
     pub fn add(&mut self, other: &Self) {
+        self.tool_results.add(&other.tool_results);
         self.tools.resize(self.tools.len().max(other.tools.len()), Share::default());
         let shares = self.components.iter_mut().zip(&other.components);
         shares.chain(self.tools.iter_mut().zip(&other.tools)).for_each(|(share, more)| share.add(more));
     }
 
     #[expect(clippy::indexing_slicing, reason = "a fieldless enum's discriminant is below the variant count")]
-    fn book(&mut self, component: Component, bucket: Bucket, tokens: u64, cost: Option<Usd>) {
+    fn book(&mut self, (component, kind): (Component, Kind), bucket: Bucket, tokens: u64, cost: Option<Usd>) {
         let is_cached = matches!(bucket, Bucket::CacheRead | Bucket::CacheReadAudio | Bucket::CacheReadImage);
         let more = Share { tokens, cached_tokens: if is_cached { tokens } else { 0 }, cost };
         self.components[component as usize].add(&more);
         if component == Component::Tools {
             self.tools.iter_mut().last().into_iter().for_each(|tool| tool.add(&more));
+        }
+        if kind == Kind::ToolResult {
+            self.tool_results.add(&more);
         }
     }
 }
@@ -151,7 +163,7 @@ impl Stretch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prompt::{Kind, Part, Print};
+    use crate::prompt::{Part, Print};
     use proptest::prelude::*;
 
     fn prompt(parts: &[(Component, u64)]) -> Prompt {

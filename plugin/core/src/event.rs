@@ -111,22 +111,29 @@ pub enum CostSource {
     Unknown,
 }
 
-/// A proportion in parts per million, printed as a decimal number.
+/// A proportion in parts per million, printed as a decimal number; negative of a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Proportion(u32);
+pub struct Proportion(i32);
 
 impl Proportion {
     /// `part / whole`; `None` of nothing.
     #[must_use]
     pub fn of(part: u64, whole: u64) -> Option<Self> {
         let millionths = u128::from(part).checked_mul(1_000_000)?.checked_div(u128::from(whole))?;
-        u32::try_from(millionths).ok().map(Self)
+        i32::try_from(millionths).ok().map(Self)
     }
 
-    /// The proportion in parts per thousand, rounded down.
+    /// `part / whole`; `None` of nothing.
+    #[must_use]
+    pub fn of_money(part: Usd, whole: Usd) -> Option<Self> {
+        let millionths = part.femto().checked_mul(1_000_000)?.checked_div(whole.femto())?;
+        i32::try_from(millionths).ok().map(Self)
+    }
+
+    /// The proportion in parts per thousand, rounded down; 0 of a loss.
     #[must_use]
     pub fn permille(self) -> u64 {
-        u64::from(self.0 / 1_000)
+        u64::try_from(self.0 / 1_000).unwrap_or(0)
     }
 
     /// The proportion as a number.
@@ -212,6 +219,12 @@ pub struct CacheEffect {
     /// reading saved.
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub savings_usd: Option<Usd>,
+    /// The savings over what the call would have cost without the cache; negative where they are.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<f64>"))]
+    pub savings_ratio: Option<Proportion>,
+    /// What a million input tokens cost at the mix of reads, writes and uncached input that this call had, in dollars.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub effective_input_per_million_usd: Option<Usd>,
     /// Why it did not serve what it could have; `null` where it did, where the provider has no such cache, and where it
     /// does not say.
     pub miss_reason: Option<MissReason>,
@@ -424,6 +437,8 @@ pub struct Event {
     /// is unknown. Their costs and the output's sum to `cost_usd`.
     #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, ComponentShare>"))]
     pub components: BTreeMap<&'static str, ComponentShare>,
+    /// Of the history, what tools returned; `null` where the prompt holds no such thing, or not the prompt itself is known.
+    pub tool_results: Option<ComponentShare>,
     /// What the tool definitions weigh; `null` where the model was given none, or the input is unknown.
     pub tools: Option<ToolWeights>,
     /// What the user asks now and the output, over all input and output, 0 to 1.

@@ -203,27 +203,29 @@ impl Prompt {
         self.parts.iter().filter(|part| part.component == Component::Tools)
     }
 
-    /// The components in the order of the parts with their tokens, scaled so that they sum exactly to `total`; parts in a
-    /// row that belong to one component are taken together, but for tools, each of which has a weight of its own.
+    /// The components and kinds of the parts in their order with their tokens, scaled so that they sum exactly to `total`;
+    /// parts in a row that are alike in both are taken together, but for tools, each of which has a weight of its own.
     ///
     /// The running total is scaled, not each part, so rounding never accumulates. A prompt nothing is known of
     /// is booked to the user.
     #[must_use]
-    pub fn scaled(&self, total: u64) -> Vec<(Component, u64)> {
+    pub fn scaled(&self, total: u64) -> Vec<(Component, Kind, u64)> {
         let predicted = self.part_tokens();
         if predicted == 0 {
-            return vec![(Component::User, total)];
+            return vec![(Component::User, Kind::Message, total)];
         }
         let mut running: u64 = 0;
         let mut given: u64 = 0;
-        let is_run = |part: &Part, next: &Part| part.component == next.component && part.component != Component::Tools;
+        let is_run = |part: &Part, next: &Part| {
+            part.component == next.component && part.kind == next.kind && part.component != Component::Tools
+        };
         let runs = self.parts.chunk_by(is_run);
         runs.filter_map(|run| {
             running = run.iter().fold(running, |sum, part| sum.saturating_add(part.tokens));
             let upto = share(total, running, predicted);
             let tokens = upto.saturating_sub(given);
             given = upto;
-            run.first().map(|part| (part.component, tokens))
+            run.first().map(|part| (part.component, part.kind, tokens))
         })
         .collect()
     }
@@ -259,14 +261,14 @@ mod tests {
 
     #[test]
     fn a_prompt_nothing_is_known_of_is_booked_to_the_user() {
-        assert_eq!(prompt(&[]).scaled(7), [(Component::User, 7)]);
-        assert_eq!(prompt(&[0, 0]).scaled(7), [(Component::User, 7)]);
+        assert_eq!(prompt(&[]).scaled(7), [(Component::User, Kind::Message, 7)]);
+        assert_eq!(prompt(&[0, 0]).scaled(7), [(Component::User, Kind::Message, 7)]);
     }
 
     proptest! {
         #[test]
         fn scaled_parts_sum_exactly_to_the_reported_total(tokens in prop::collection::vec(0_u64..10_000, 1..20), total in 0_u64..1_000_000) {
-            let scaled: u64 = prompt(&tokens).scaled(total).iter().map(|(_, tokens)| tokens).sum();
+            let scaled: u64 = prompt(&tokens).scaled(total).iter().map(|(_, _, tokens)| tokens).sum();
             prop_assert_eq!(scaled, total);
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! The official SDKs say so (`x-stainless-retry-count`). Of other clients, a call is taken for the same one where its step,
 //! its model and the size of its request are those of a call of the same caller, session and task that ended a moment ago.
+//! Outside of a session or task that call must not have ended well: an application asks the same for many of its users, and
+//! none of them tries again.
 //! Invariants: what a client says here changes no charge; a try is remembered with its caller's own, and nobody else's.
 //! Must not know: how records are kept, gateways.
 #![deny(clippy::arithmetic_side_effects)]
@@ -149,8 +151,7 @@ impl Try {
             return None;
         }
         let principal = event.attribution.principal();
-        let claimed = |dimension| event.attribution.get(dimension).unwrap_or_default();
-        let [session, task] = [Dimension::Session, Dimension::Task].map(claimed);
+        let [session, task] = conversation(event).map(Option::unwrap_or_default);
         if principal.is_empty() && session.is_empty() && task.is_empty() {
             return None;
         }
@@ -162,7 +163,11 @@ impl Try {
     #[must_use]
     pub fn of(event: &Event, last: Option<Self>, window_ms: u64) -> Option<(Self, Option<Earlier>)> {
         let step = event.step?;
-        let last = last.filter(|last| event.opened.millis().saturating_sub(last.ended_ms) <= window_ms);
+        let in_conversation = conversation(event).iter().any(Option::is_some);
+        let last = last.filter(|last| {
+            let is_recent = event.opened.millis().saturating_sub(last.ended_ms) <= window_ms;
+            is_recent && (in_conversation || last.outcome != Outcome::Complete)
+        });
         let earlier = last.map(|last| Earlier { is_same: last.fingerprint == step.fingerprint, last });
         let before = earlier.as_ref().filter(|earlier| earlier.is_same).map_or(0, |earlier| earlier.last.number);
         let priced = event.prices.first();
@@ -187,6 +192,11 @@ impl Try {
     pub(crate) fn cost(&self) -> Option<Usd> {
         self.cost_femto.map(Usd::from_femto)
     }
+}
+
+/// The session and the task of a call.
+fn conversation(event: &Event) -> [Option<&str>; 2] {
+    [Dimension::Session, Dimension::Task].map(|dimension| event.attribution.get(dimension))
 }
 
 impl Earlier {

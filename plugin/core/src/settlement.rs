@@ -24,7 +24,7 @@ use crate::response_cache::ResponseCacheEffect;
 use crate::time::Timestamp;
 use crate::tokens::{Budget, Counter};
 use crate::trace;
-use crate::usage::{Bucket, PerBucket, Usage};
+use crate::usage::{Bucket, Direction, PerBucket, Usage};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -198,11 +198,14 @@ impl Settlement {
             prices: bill.rows.clone(),
             service_tier: tier(answer).map(str::to_owned),
             components: if is_known { bill.components() } else { BTreeMap::new() },
+            tool_results: bill.tool_results().filter(|_| is_known),
             tools: bill.tools(call, answer).filter(|_| is_known),
             token_efficiency_ratio: bill.efficiency().filter(|_| is_known && !call.prompt.parts.is_empty()),
             cache: CacheEffect {
                 hit_rate: Proportion::of(usage.cache_read_total(), usage.input_total()),
                 savings_usd: bill.savings.filter(|_| is_known),
+                savings_ratio: bill.savings_ratio().filter(|_| is_known),
+                effective_input_per_million_usd: bill.input_per_million().filter(|_| is_known),
                 miss_reason: None,
                 first_difference: None,
                 missed_tokens: None,
@@ -542,7 +545,7 @@ impl Bill {
             called: answer.tools_called.iter().any(|called| called == name),
             name: name.to_owned(),
             tokens: share.tokens,
-            cost_usd: share.cost.filter(|_| self.total.is_some() && self.unattributed.is_none()),
+            cost_usd: share.cost.filter(|_| self.is_divided()),
         };
         let weighed = || call.prompt.tools().map(|part| part.name.as_deref()).zip(self.composition.tools());
         let unnamed = weighed().filter(|(name, _)| name.is_none());
@@ -568,23 +571,39 @@ impl Bill {
 
     #[inline(never)]
     fn components(&self) -> BTreeMap<&'static str, ComponentShare> {
-        let input = self.usage.input_total();
-        let share = |component: Component| {
-            let share = self.composition.get(component);
-            let is_divided = self.total.is_some() && self.unattributed.is_none();
-            let cost_usd = is_divided.then(|| share.cost.unwrap_or(Usd::ZERO));
-            let proportion = Proportion::of(share.tokens, input);
-            (
-                component.name(),
-                ComponentShare {
-                    tokens: share.tokens,
-                    cached_tokens: share.cached_tokens,
-                    share: proportion,
-                    cost_usd,
-                },
-            )
-        };
+        let share = |component: Component| (component.name(), self.share(&self.composition.get(component)));
         Component::ALL.into_iter().map(share).collect()
+    }
+
+    /// What tools returned; `None` where the prompt holds none of it.
+    fn tool_results(&self) -> Option<ComponentShare> {
+        Some(self.composition.tool_results()).filter(|share| share.tokens > 0).map(|share| self.share(&share))
+    }
+
+    fn share(&self, share: &Share) -> ComponentShare {
+        ComponentShare {
+            tokens: share.tokens,
+            cached_tokens: share.cached_tokens,
+            share: Proportion::of(share.tokens, self.usage.input_total()),
+            cost_usd: self.is_divided().then(|| share.cost.unwrap_or(Usd::ZERO)),
+        }
+    }
+
+    /// Whether the cost is known, and what each token costs of it.
+    fn is_divided(&self) -> bool {
+        self.total.is_some() && self.unattributed.is_none()
+    }
+
+    fn savings_ratio(&self) -> Option<Proportion> {
+        let savings = self.savings?;
+        Proportion::of_money(savings, self.contracted_total?.plus(savings))
+    }
+
+    fn input_per_million(&self) -> Option<Usd> {
+        let is_input = |(bucket, cost): (Bucket, Usd)| (bucket.direction() == Direction::Input).then_some(cost);
+        let input: Usd = self.cost.per_bucket.iter().filter_map(is_input).sum();
+        let tokens = self.usage.input_total();
+        (self.is_divided() && tokens > 0).then(|| input.ratio(1_000_000, tokens))
     }
 }
 

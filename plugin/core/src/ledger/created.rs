@@ -306,7 +306,10 @@ mod tests {
         let read: Created = postcard::from_bytes(&value).unwrap();
         let creator = read.creator.unwrap();
         assert_eq!((creator.attribution(), creator.at()), (attribution, Timestamp::from_seconds(7)));
-        assert_eq!(creator.prompt().scaled(15).iter().map(|(_, tokens)| *tokens).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+        assert_eq!(
+            creator.prompt().scaled(15).iter().map(|(_, _, tokens)| *tokens).collect::<Vec<_>>(),
+            [1, 2, 3, 4, 5]
+        );
     }
 
     proptest! {
