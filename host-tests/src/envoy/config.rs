@@ -50,7 +50,12 @@ pub fn for_tests(shipped: &Value, options: &Options, access_log: &Path) -> Resul
         Some(wasm) => replace_filter(tollgate(&mut config)?, wasm, options)?,
         None => array(connection_manager(&mut config)?, "/http_filters")?.retain(|filter| !is_tollgate(filter)),
     }
+    let behind_the_router = if options.at_upstream { Some(take_filter(&mut config)?) } else { None };
     let manager = connection_manager(&mut config)?;
+    for route in array(manager, "/route_config/virtual_hosts/0/routes")? {
+        let action = at(route, "/route")?.as_object_mut().ok_or_else(|| missing("route"))?;
+        action.extend(options.route_policy.clone());
+    }
     insert_filters(manager, &options.extra_filters)?;
     log_to_file(manager, access_log)?;
     if options.any_path {
@@ -73,6 +78,9 @@ pub fn for_tests(shipped: &Value, options: &Options, access_log: &Path) -> Resul
             _ => options.upstream.port(),
         };
         set(cluster, "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address", loopback(port))?;
+        if let Some(filter) = behind_the_router.as_ref().filter(|_| !collects) {
+            put_filter(cluster, filter);
+        }
         if let Some(cluster) = cluster.as_object_mut() {
             cluster.insert("type".to_owned(), json!("STATIC"));
             cluster.remove("transport_socket");
@@ -131,6 +139,27 @@ fn replace_filter(filter: &mut Value, wasm: &Path, options: &Options) -> Result<
         filter.insert("allow_on_headers_stop_iteration".to_owned(), json!(true));
     }
     Ok(())
+}
+
+/// Takes Tollgate out of the chain before the router.
+fn take_filter(config: &mut Value) -> Result<Value, ConfigError> {
+    let filters = array(connection_manager(config)?, "/http_filters")?;
+    let place = filters.iter().position(is_tollgate).ok_or_else(|| missing("HTTP filter named tollgate"))?;
+    Ok(filters.remove(place))
+}
+
+/// Puts it into the chain of a cluster, as `envoy/README.md` says.
+fn put_filter(cluster: &mut Value, filter: &Value) {
+    let protocol = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    let codec = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec";
+    cluster["typed_extension_protocol_options"] = json!({protocol: {
+        "@type": format!("type.googleapis.com/{protocol}"),
+        "explicit_http_config": {"http_protocol_options": {}},
+        "http_filters": [filter, {
+            "name": "envoy.filters.http.upstream_codec",
+            "typed_config": {"@type": format!("type.googleapis.com/{codec}")}
+        }]
+    }});
 }
 
 fn insert_filters(manager: &mut Value, extra: &[Value]) -> Result<(), ConfigError> {

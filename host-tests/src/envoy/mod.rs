@@ -87,6 +87,10 @@ pub struct Options {
     pub failure_policy: Option<String>,
     /// HTTP filters to place between Tollgate and the router.
     pub extra_filters: Vec<Value>,
+    /// Puts Tollgate behind the router, into the chain of every provider's cluster, where it sees each try.
+    pub at_upstream: bool,
+    /// What every route is given beside what it has: a policy of retries.
+    pub route_policy: serde_json::Map<String, Value>,
     /// Fields to add to the access log, each with its format.
     pub extra_log_fields: Vec<(String, String)>,
     /// Sends every path upstream, not only those of the two providers that the shipped routes name.
@@ -111,6 +115,8 @@ impl Options {
             hold_headers: false,
             failure_policy: None,
             extra_filters: Vec::new(),
+            at_upstream: false,
+            route_policy: serde_json::Map::new(),
             extra_log_fields: Vec::new(),
             any_path: false,
             buffer_limit: None,

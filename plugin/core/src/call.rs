@@ -32,6 +32,8 @@ pub struct Call {
     pub(crate) attribution: Attribution,
     /// The caller's span.
     pub(crate) traceparent: Option<String>,
+    /// The gateway's id of the request.
+    pub(crate) request_id: Option<String>,
     pub(crate) asked: Asked,
     pub(crate) prompt: Prompt,
     pub(crate) findings: Vec<Finding>,
@@ -238,6 +240,7 @@ impl Call {
             route,
             attribution,
             traceparent: None,
+            request_id: None,
             asked,
             prompt: Prompt::default(),
             findings: Vec::new(),

@@ -325,8 +325,11 @@ pub struct PriceRow {
 pub struct Event {
     /// The version of this schema.
     pub schema: &'static str,
-    /// Identifies the call: the gateway's request id where it has one.
+    /// Identifies the event.
     pub id: String,
+    /// The gateway's id of the request (`x-request-id`), which its logs have too; `null` where it gives none. Tries of the
+    /// gateway share it.
+    pub request_id: Option<String>,
     /// When the request arrived, RFC 3339 in UTC.
     pub time: String,
     /// The same as a number.

@@ -50,7 +50,7 @@ impl Meter {
         let alternatives = routing::alternatives(&event, &self.config.alternatives, &self.config.prices);
         event.routing = Routing::of(&call.decision, self.fallback(call, &event), alternatives);
         event.retry = retry::retry(call.told_tries, None);
-        event.attempts = attempts(call, &event);
+        event.attempts = if self.config.sees_each_try { None } else { attempts(call, &event) };
         event.task_outcome = call.reported.clone().and_then(|report| report.owned_by(&call.attribution));
         event.error_class = ErrorClass::of(event.outcome, event.status, event.error_type.as_deref());
         event.rate_limits = Some(call.rate_limits.clone()).filter(|limits| !limits.is_empty());

@@ -13,6 +13,7 @@
 pub use crate::call::{Body, Call, Denial, Ending, Unmetered, Verdict};
 pub use crate::limit::{Change, Claims, Done};
 
+use crate::attribution::bounded;
 use crate::calibration::{Learned, Lessons, Observation, Subject};
 use crate::call::Asked;
 use crate::change;
@@ -79,12 +80,13 @@ impl Meter {
         let codings = Codings::of(head.headers.all("content-encoding"));
         let traceparent = head.headers.get("traceparent").filter(|header| header.len() <= TRACEPARENT_MAX);
         let traceparent = traceparent.map(str::to_owned);
+        let request_id = head.headers.get("x-request-id").map(bounded).filter(|id| !id.is_empty());
         let is_signed = change::is_signed(head);
         let is_model_in_path = change::is_model_in_path(head, &route);
         let gateway_route = (!head.route.is_empty()).then(|| head.route.to_owned());
         let call = Call::new(id, now, route, attribution, codings);
         let call = self.told(&head.headers, call);
-        Some(Call { traceparent, gateway_route, is_signed, is_model_in_path, ..call })
+        Some(Call { traceparent, request_id, gateway_route, is_signed, is_model_in_path, ..call })
     }
 
     /// Whether a doubtful request is a call, now that its body is there. What cannot be seen is taken for one.

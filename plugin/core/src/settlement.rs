@@ -152,6 +152,7 @@ impl Settlement {
         Event {
             schema: EVENT_SCHEMA,
             id: call.id.clone(),
+            request_id: call.request_id.clone(),
             time: call.opened.to_string(),
             opened: call.opened,
             trace_id: call.traceparent.as_deref().and_then(trace::trace_id).map(str::to_owned),

@@ -60,6 +60,8 @@ pub struct Config {
     pub downgrades: Vec<Downgrade>,
     /// How long a try of a step is remembered, in milliseconds; 0 where none is.
     pub retry_window_ms: u64,
+    /// Each try of the gateway is a call of its own.
+    pub sees_each_try: bool,
     /// Where routers say what they decided.
     pub routing: RoutingHeaders,
     /// Models to compare costs with.
@@ -255,6 +257,7 @@ impl Compiler {
             limits,
             downgrades: self.downgrades(&raw),
             retry_window_ms: self.retry_window_ms(&raw),
+            sees_each_try: raw.retries.at_upstream,
             routing: routing_headers(&raw.routing),
             alternatives: self.alternatives(&raw),
             monthly: self.monthly(&raw),

@@ -168,11 +168,13 @@ impl Default for RawConfig {
 pub struct RawRetries {
     /// For how long after a call the same step of the same caller is taken for another try, in seconds; 0 for not at all.
     pub window_seconds: u32,
+    /// The filter stands behind Envoy's router, so that each of the gateway's tries is a call of its own.
+    pub at_upstream: bool,
 }
 
 impl Default for RawRetries {
     fn default() -> Self {
-        Self { window_seconds: 120 }
+        Self { window_seconds: 120, at_upstream: false }
     }
 }
 
