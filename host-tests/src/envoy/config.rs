@@ -72,13 +72,13 @@ pub fn for_tests(shipped: &Value, options: &Options, access_log: &Path) -> Resul
     }
     for cluster in array(&mut config, "/static_resources/clusters")? {
         // Without a collector or a store their clusters are unused; they may point anywhere.
-        let port = match cluster.get("name").and_then(Value::as_str) {
-            Some("otel_collector") => options.collector.unwrap_or(9),
-            Some("webdis") => options.store.unwrap_or(9),
-            _ => options.upstream.port(),
+        let (port, is_provider) = match cluster.get("name").and_then(Value::as_str) {
+            Some("otel_collector") => (options.collector.unwrap_or(9), false),
+            Some("webdis") => (options.store.unwrap_or(9), false),
+            _ => (options.upstream.port(), true),
         };
         set(cluster, "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address", loopback(port))?;
-        if let Some(filter) = behind_the_router.as_ref().filter(|_| !collects) {
+        if let Some(filter) = behind_the_router.as_ref().filter(|_| is_provider) {
             put_filter(cluster, filter);
         }
         if let Some(cluster) = cluster.as_object_mut() {
