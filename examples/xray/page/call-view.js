@@ -125,8 +125,14 @@ function picture(event, shares) {
       rows,
       foot: ["all", count(input + (event.output_tokens ?? 0)), "", count(event.cache_read_tokens ?? 0), amount(event.cost_usd), ""],
     }),
-    input > 0 && event.components?.user && el("p", { class: "remark" }, `The user asks ${percent(user, input)} of this input.`),
+    input > 0 && event.components?.user && el("p", { class: "remark" }, `The user asks ${percent(user, input)} of this input.`, returned(event)),
   );
+}
+
+/** What of the history tools returned. */
+function returned({ tool_results: results }) {
+  if (!results) return null;
+  return ` What tools returned makes ${count(results.tokens)} tokens of the history${results.cost_usd == null ? "" : ` and ${dollars(results.cost_usd)}`}.`;
 }
 
 function billed(event) {
@@ -164,6 +170,7 @@ function cacheView(event) {
     }),
     el("p", { class: "remark" },
       full != null && `Without the cache it would have cost ${dollars(full)}. `,
+      cache.effective_input_per_million_usd != null && `A million input tokens cost ${dollars(cache.effective_input_per_million_usd)} like this. `,
       cache.miss_reason && `No more was read because ${CACHE_MISSES[cache.miss_reason] ?? cache.miss_reason}.`,
     ),
   );
