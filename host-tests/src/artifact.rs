@@ -79,6 +79,14 @@ pub fn xray() -> Result<PathBuf, ArtifactError> {
     Ok(folder.join("tollgate_xray.wasm"))
 }
 
+/// `tiktoken-rs` as a module (`benches/counting/reference`).
+///
+/// # Errors
+/// When it does not build.
+pub fn reference() -> Result<PathBuf, ArtifactError> {
+    Ok(cargo_build("tollgate-reference", TARGET, &target(), &[])?.join("tollgate_reference.wasm"))
+}
+
 fn build(directory: &Path, extra: &[&str]) -> Result<PathBuf, ArtifactError> {
     Ok(cargo_build("tollgate", TARGET, directory, extra)?.join("tollgate.wasm"))
 }

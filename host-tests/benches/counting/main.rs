@@ -1,4 +1,4 @@
-//! How fast the filter counts inside wasmtime, beside `tiktoken-rs` on the bare machine in the same run. `make bench` runs
+//! How fast the filter counts inside wasmtime, beside `tiktoken-rs` there and on the bare machine in the same run. `make bench` runs
 //! it; `BENCHMARKS.md` explains it.
 //!
 //! Rounds take turns, and of each measure the fastest round is printed: what else the machine does only ever adds to it.
@@ -7,11 +7,13 @@
 //! Must not know: how tokens are counted.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::float_arithmetic, reason = "a bench")]
 
+mod reference;
 #[path = "../gateway/text.rs"]
 #[allow(dead_code, reason = "no answers are needed here")]
 mod text;
 mod vm;
 
+use reference::Reference;
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tollgate_host::artifact;
@@ -28,12 +30,16 @@ fn main() {
     let rounds = if is_quick { 5 } else { 20 };
     let engine = Engine::default();
     let module = Module::from_file(&engine, artifact::wasm().expect("the filter builds")).expect("a module");
+    let reference = Module::from_file(&engine, artifact::reference().expect("it builds")).expect("a module");
+    let mut reference = Reference::start(&engine, &reference).expect("an instance");
     let mut tails = Tails::default();
     println!(
-        "\nCounting, MB/s\n\n| text | tiktoken-rs, native | Tollgate in wasmtime, first seen | seen before |\n|---|---|---|---|"
+        "\nCounting, MB/s\n\n| text | tiktoken-rs, native | in wasmtime | Tollgate in wasmtime, first seen | seen before |\n\
+         |---|---|---|---|---|"
     );
     for (name, text) in texts() {
-        println!("{}", counting(name, &text, rounds, &mut tails, &|| Vm::start(&engine, &module).expect("a VM")));
+        let start = || Vm::start(&engine, &module).expect("a VM");
+        println!("{}", counting(name, &text, rounds, &mut tails, &mut reference, &start));
     }
     println!("{}", conversation(rounds, &mut tails, &mut Vm::start(&engine, &module).expect("a VM")));
 }
@@ -86,16 +92,26 @@ fn chinese(bytes: usize) -> String {
 }
 
 /// A row: a text in a prompt of its own, in a VM that never saw it, and again before another tail.
-fn counting(name: &str, text: &str, rounds: usize, tails: &mut Tails, start: &dyn Fn() -> Vm) -> String {
-    let reference = tiktoken_rs::o200k_base_singleton();
-    let [mut native, mut first, mut again] = [Duration::MAX; 3];
-    let count = |text: &str| u64::try_from(reference.encode_ordinary(text).len()).expect("a number");
+fn counting(
+    name: &str,
+    text: &str,
+    rounds: usize,
+    tails: &mut Tails,
+    reference: &mut Reference,
+    start: &dyn Fn() -> Vm,
+) -> String {
+    let bare = tiktoken_rs::o200k_base_singleton();
+    let [mut native, mut sandboxed, mut first, mut again] = [Duration::MAX; 4];
+    let count = |text: &str| u64::try_from(bare.encode_ordinary(text).len()).expect("a number");
     let check = |admitted: &Admitted, expected: u64| assert_eq!(admitted.input_tokens, expected, "{name}");
     for _ in 0..rounds {
         let text = format!("{text} {}", tails.next());
         let began = Instant::now();
         let tokens = count(&text);
         native = native.min(began.elapsed());
+        let (counted, took) = reference.count(&text).expect("a count");
+        assert_eq!(counted, tokens, "{name}");
+        sandboxed = sandboxed.min(took);
         let mut vm = start();
         // The first call of a VM touches all of its memory.
         vm.admit(&prompt(&["Hello"])).expect("a call");
@@ -107,10 +123,12 @@ fn counting(name: &str, text: &str, rounds: usize, tails: &mut Tails, start: &dy
         check(&admitted, tokens + count(&tail) + FRAMING[1]);
         again = again.min(admitted.took);
     }
-    let [native, first, again] = [native, first, again].map(|took| text.len() as f64 / took.as_secs_f64() / 1e6);
+    let speed = |took: Duration| text.len() as f64 / took.as_secs_f64() / 1e6;
+    let [native, sandboxed, first, again] = [native, sandboxed, first, again].map(speed);
     format!(
-        "| {name} {:.0} KB | {native:.0} | {first:.0} (×{:.1}) | {again:.0} |",
+        "| {name} {:.0} KB | {native:.0} | {sandboxed:.0} | {first:.0} (×{:.1}; of native ×{:.1}) | {again:.0} |",
         text.len() as f64 / 1e3,
+        first / sandboxed,
         first / native
     )
 }
