@@ -86,6 +86,10 @@ fn message(limit: &Limit, refusal: &Refusal) -> String {
                     format!("limit `{id}` was spent, and cools down")
                 }
                 Measure::Concurrency => format!("limit `{id}` takes no more calls at the same time"),
+                // Waiting would not help, and nothing may have been spent.
+                _ if refusal.amount.zip(refusal.balance).is_some_and(|(amount, balance)| amount > balance.allowed) => {
+                    format!("limit `{id}` allows less than this call alone may need")
+                }
                 _ => format!("limit `{id}` is spent"),
             };
             format!("{spent}{}{}", amounts(limit, refusal), when(refusal.fits))
@@ -203,6 +207,14 @@ mod tests {
         let denial = of_budget(Dialect::OpenaiChat, &limit(TOKENS), &refusal(Some(NOW), false), NOW);
         assert!(!denial.body.contains("95") && !denial.body.contains("100"), "{}", denial.body);
         assert_eq!(header(&denial, "x-ratelimit-limit-tokens"), None);
+    }
+
+    #[test]
+    fn a_call_larger_than_the_whole_limit_is_not_told_that_it_is_spent() {
+        let large = Refusal { amount: Some(101), ..refusal(None, false) };
+        let denial = of_budget(Dialect::OpenaiChat, &limit(TOKENS), &large, NOW);
+        assert!(denial.body.contains("limit `t` allows less than this call alone may need"), "{}", denial.body);
+        assert_eq!(header(&denial, "x-should-retry"), Some("false"));
     }
 
     #[test]
