@@ -163,16 +163,18 @@ fn every_panel_shows_something_of_a_real_envoy_and_a_kong_and_the_sums_are_the_e
     });
     assert!(all_show.is_some(), "these panels stay empty: {empty:#?}");
 
-    let of_all = prometheus.number("sum(labels:tollgate_cost_usd:increase1h{team!=\"care\"})");
-    assert!(close(of_all, dollars), "{of_all:?} and {dollars}");
+    // What rules make of a scrape is there an evaluation or two later.
+    let becomes = |expression: &str, is_right: &dyn Fn(f64) -> bool| {
+        let found = || prometheus.number(expression);
+        let is_there = wait::until(SOON, || found().is_some_and(is_right).then_some(()));
+        assert!(is_there.is_some(), "{expression} is {:?}, of {dollars}", found());
+    };
+    becomes(r#"sum(labels:tollgate_cost_usd:increase1h{team!="care"})"#, &|found| close(Some(found), dollars));
     // Kong's calls took 300 milliseconds, which its bins put between 256 and 512.
-    let p95 = prometheus.number(r#"model:tollgate_duration_ms:p95_1h{model="gpt-4o"}"#);
-    assert!(p95.is_some_and(|p95| (256.0..=512.0).contains(&p95)), "{p95:?}");
+    becomes(r#"model:tollgate_duration_ms:p95_1h{model="gpt-4o"}"#, &|found| (256.0..=512.0).contains(&found));
     // A cent more from day to day, and half a dollar for each accepted outcome.
-    let slope = prometheus.number(r#"app:tollgate_cost_usd:slope7d{app="ledgerline"}"#);
-    assert!(slope.is_some_and(|slope| (slope - 0.24).abs() < 0.01), "{slope:?}");
-    let accepted = prometheus.number(r#"app:tollgate_cost_per_accepted_usd:ratio1d{app="ledgerline"}"#);
-    assert!(close(accepted, 0.5), "{accepted:?}");
+    becomes(r#"app:tollgate_cost_usd:slope7d{app="ledgerline"}"#, &|found| (found - 0.24).abs() < 0.01);
+    becomes(r#"app:tollgate_cost_per_accepted_usd:ratio1d{app="ledgerline"}"#, &|found| close(Some(found), 0.5));
 
     let rules = || {
         let groups = prometheus.get("/api/v1/rules", &[]);
