@@ -47,8 +47,10 @@ fn check(room: &Room, calls: usize, dialect: Dialect, labels: &Labels, body: &Va
         let mut event = same::without_id(event);
         (event["time"], event["timing"]) = (Value::Null, Value::Null);
         event["time_per_output_token_us"] = Value::Null;
+        event["request_id"] = Value::Null;
         event
     };
+    assert_eq!(found["request_id"], line["request_id"], "the gateway's own id of the request");
     let expected = timeless(native::event(&seen, "{}", now));
     same::assert_same(&timeless(found.clone()), &expected, &format!("{dialect:?} {:?}", labels.headers()));
     (found, sent)

@@ -61,5 +61,6 @@ pub fn native_event_at(recording: &Recording, host: &str, path: &str, now: Times
 pub fn timeless(mut event: Value) -> Value {
     (event["time"], event["timing"], event["task"]) = (Value::Null, Value::Null, Value::Null);
     event["time_per_output_token_us"] = Value::Null;
+    event["request_id"] = Value::Null;
     event
 }
