@@ -71,19 +71,30 @@ pub(crate) fn on_callout_answered(context: u32, token: u32, is_answered: bool, b
         Some(root.on_callout_answered(token, parent.map(|_| context), is_answered, body_size))
     });
     for (waiting, is_told) in told.unwrap_or_default() {
-        if waiting != context && abi::act_for(waiting).is_err() {
-            continue;
-        }
+        let is_others = waiting != context;
         let held = with(|contexts| {
             let (root, http) = contexts.streams.get_mut(&waiting)?;
-            Some(http.on_heard(contexts.roots.get_mut(root)?, is_told))
+            let root = contexts.roots.get_mut(root)?;
+            if is_others {
+                root.metrics.note("set_effective_context", abi::act_for(waiting))?;
+            }
+            Some(http.on_heard(root, is_told))
         });
         // Where a stream made the call itself, its gateway lets it go on.
-        if held == Some(Action::Continue) && waiting != context {
-            _ = abi::continue_request();
+        if held == Some(Action::Continue) && is_others {
+            let went_on = abi::continue_request();
+            note(waiting, "continue_stream", went_on);
         }
     }
     ENDED.take().into_iter().for_each(delete);
+}
+
+/// Counts a host call of a stream that failed.
+fn note(context: u32, function: &str, result: Result<(), abi::Status>) {
+    with(|contexts| {
+        let (root, _) = contexts.streams.get(&context)?;
+        contexts.roots.get_mut(root)?.metrics.note(function, result)
+    });
 }
 
 /// A context ends.

@@ -156,12 +156,12 @@ impl Root {
             return false;
         };
         // The answer to a stream's own call would be lost with it.
-        if !is_own && abi::act_for(own).is_err() {
+        if !is_own && books.metrics.note("set_effective_context", abi::act_for(own)).is_none() {
             return false;
         }
         let waits = fleet.wait(context, (account, amount), is_own, &mut books);
         if !is_own {
-            _ = abi::act_for(context);
+            books.metrics.note("set_effective_context", abi::act_for(context));
         }
         let outcome = if waits { "asked" } else { "unreachable" };
         let limit = books.limits.get(limit).map_or("", |limit| &limit.id);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tollgate_core::limit::Ask;
 use tollgate_core::names::{STORE_LOG_PREFIX, metric};
 use tollgate_core::time::Timestamp;
-use tollgate_host::gateway::{Callout, Gateway, HttpReply, Outcome, Profile, Settings, Stream};
+use tollgate_host::gateway::{Callout, Effect, Faults, Gateway, HttpReply, Outcome, Profile, Settings, Stream, When};
 use tollgate_host::replay;
 use tollgate_host::standin::Dialect;
 
@@ -198,6 +198,18 @@ fn without_a_store_the_failure_mode_decides_and_calls_do_not_wait_again_and_agai
             }
         }
     }
+}
+
+#[test]
+fn a_gateway_that_lets_no_root_act_for_a_call_is_told_of_and_the_failure_mode_decides() {
+    let fleet = Fleet::new(Profile::Envoy, r#""limit": 9, "fleet": "strict", "failure_mode": "closed""#);
+    let gateway = &fleet.gateways[0];
+    gateway.set_faults(Faults::none().with("proxy_set_effective_context", When::Always, Effect::Status(2)));
+    let stream = fleet.open(0);
+    assert!(gateway.pending_callouts().is_empty());
+    assert_eq!(answer_chat(stream, 200, 5).status(), 503);
+    let failed = [("function", "set_effective_context"), ("status", "2")];
+    assert_eq!(metric(gateway, metric::HOST_ERRORS, &failed), Some(1));
 }
 
 #[test]
