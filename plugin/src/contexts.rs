@@ -7,14 +7,17 @@
 use crate::abi::{self, Action};
 use crate::http::Http;
 use crate::root::Root;
+use crate::vm::Vm;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 #[derive(Default)]
 struct Contexts {
     roots: HashMap<u32, Root>,
     /// Each with the id of its root.
     streams: HashMap<u32, (u32, Http)>,
+    vm: Rc<Vm>,
 }
 
 thread_local! {
@@ -32,7 +35,7 @@ fn with<T>(act: impl FnOnce(&mut Contexts) -> Option<T>) -> Option<T> {
 pub(crate) fn create(context: u32, parent: u32) {
     with(|contexts| {
         if parent == 0 {
-            contexts.roots.insert(context, Root::default());
+            contexts.roots.insert(context, Root::new(Rc::clone(&contexts.vm)));
         } else {
             contexts.streams.insert(context, (parent, Http::new(context, parent)));
         }

@@ -75,7 +75,7 @@ impl Http {
         if operator::answer(root, &request, now).is_some() {
             return Action::Pause;
         }
-        let Some(call) = root.meter.open(&request, root.vm.call_id(now.millis(), self.context), now) else {
+        let Some(call) = root.meter.open(&request, root.vm.call_id(now.millis()), now) else {
             return Action::Continue;
         };
         let is_doubtful = call.is_doubtful();

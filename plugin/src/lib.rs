@@ -22,3 +22,4 @@ mod outcome;
 mod output;
 mod root;
 mod store;
+mod vm;

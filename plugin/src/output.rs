@@ -9,44 +9,11 @@ use crate::host::Host;
 use crate::store::StoreError;
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use tollgate_core::event::{Event, Progress};
 use tollgate_core::limit::Finding;
 use tollgate_core::log_line;
 use tollgate_core::metrics::{Kind, Measurement, Metric, named};
 use tollgate_core::names::{EVENT_LOG_PREFIX, THRESHOLD_LOG_PREFIX, label, metric, state};
-
-/// A secret of 128 bits that nobody outside can guess, from the host's random numbers.
-pub(crate) fn secret() -> [u64; 2] {
-    [RandomState::new().hash_one(0), RandomState::new().hash_one(1)]
-}
-
-/// Tells calls of this VM from those of all others.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct VmId(u64);
-
-impl VmId {
-    /// Chosen by the host's random numbers.
-    pub(crate) fn random() -> Self {
-        Self(RandomState::new().hash_one(0))
-    }
-
-    /// Numbers for the ids of a span.
-    pub(crate) fn random_ids(self) -> [u64; 3] {
-        let random = RandomState::new();
-        [0, 1, 2].map(|id| random.hash_one((self.0, id)))
-    }
-
-    /// This VM among all others.
-    pub(crate) const fn number(self) -> u64 {
-        self.0
-    }
-
-    /// An id for a call, unique among all gateways.
-    pub(crate) fn call_id(self, millis: u64, context: u32) -> String {
-        format!("{millis:011x}-{:016x}-{context:x}", self.0)
-    }
-}
 
 /// The metrics defined so far, by name.
 #[derive(Default)]

@@ -10,8 +10,10 @@ use crate::export::Exporter;
 use crate::fleet::{Books, Fleet};
 use crate::host::Host;
 use crate::outcome;
-use crate::output::{self, Metrics, VmId};
+use crate::output::Metrics;
 use crate::store::Store;
+use crate::vm::{self, Vm};
+use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tollgate_core::calibration::{Lessons, Observation};
 use tollgate_core::config::Config;
@@ -36,7 +38,7 @@ const FOREVER: Timestamp = Timestamp::from_millis(u64::MAX);
 pub(crate) struct Root {
     pub(crate) meter: Meter,
     pub(crate) metrics: Metrics,
-    pub(crate) vm: VmId,
+    pub(crate) vm: Rc<Vm>,
     /// The configuration had mistakes: refuse LLM calls.
     pub(crate) is_misconfigured: bool,
     pub(crate) store: Store,
@@ -47,23 +49,21 @@ pub(crate) struct Root {
     host: Option<Host>,
 }
 
-impl Default for Root {
-    fn default() -> Self {
+impl Root {
+    pub(crate) fn new(vm: Rc<Vm>) -> Self {
         Self {
-            meter: Meter::new(Config::default(), output::secret()),
+            meter: Meter::new(Config::default(), vm.secret()),
             metrics: Metrics::default(),
-            vm: VmId::random(),
             is_misconfigured: false,
-            store: Store::default(),
+            store: Store::new(Rc::clone(&vm)),
+            vm,
             has_agreed: false,
             exporter: None,
             fleet: None,
             host: None,
         }
     }
-}
 
-impl Root {
     /// The configuration arrives.
     pub(crate) fn configure(&mut self, size: usize) {
         let json = match size {
@@ -74,9 +74,9 @@ impl Root {
             Ok(Ok(config)) => {
                 self.exporter = self.ticks(&config).and(config.otlp.as_ref()).map(Exporter::new);
                 self.fleet = None;
-                self.meter = Meter::new(config, output::secret());
+                self.meter = Meter::new(config, self.vm.secret());
                 self.is_misconfigured = false;
-                self.store = Store::default();
+                self.store = Store::new(Rc::clone(&self.vm));
                 self.has_agreed = false;
                 self.host = None;
                 return;
@@ -129,7 +129,7 @@ impl Root {
         let Some(store) = self.meter.config().store.clone() else { return };
         let mut agreed = None;
         self.remember(&Key::of_process(), (FOREVER, Keep::Live), now(), &mut |known| {
-            let drawn = known.is_none().then(|| Bytes(output::secret().map(u64::to_le_bytes).concat()));
+            let drawn = known.is_none().then(|| Bytes(vm::random().map(u64::to_le_bytes).concat()));
             agreed = drawn.clone().or(known);
             drawn
         });
@@ -269,7 +269,7 @@ impl Root {
         let mut agreed = None;
         // Workers with another secret could not compare what they saw.
         self.remember(&Key::of_secret(), (FOREVER, Keep::Live), now(), &mut |known| {
-            let drawn = known.is_none().then(|| Bytes(output::secret().map(u64::to_le_bytes).concat()));
+            let drawn = known.is_none().then(|| Bytes(vm::random().map(u64::to_le_bytes).concat()));
             let secret = drawn.as_ref().or(known.as_ref()).and_then(|secret| secret.0.split_first_chunk());
             agreed = secret.and_then(|(first, rest)| Some((*first, *rest.first_chunk()?)));
             drawn

@@ -1,13 +1,14 @@
 //! State that all workers of a gateway share: the buckets of the ledger, in the host's shared data.
 //!
-//! Where a gateway shares nothing, the buckets are this worker's own. Hosts offer get and compare-and-swap; a change
+//! Where a gateway shares nothing, the buckets are this worker's own, for all of its configurations. Hosts offer get and compare-and-swap; a change
 //! is computed by the ledger from what was read, and made again when another worker was faster.
 //! Invariants: a write only replaces the value it was computed from; a value is never created twice.
 //! Must not know: what records mean.
 
 use crate::abi::{self, Status};
 use crate::host::Host;
-use std::collections::HashMap;
+use crate::vm::Vm;
+use std::rc::Rc;
 use tollgate_core::ledger::{Bucket, BucketId, Buckets, Key, LedgerError, Record};
 use tollgate_core::time::Timestamp;
 
@@ -17,12 +18,11 @@ const ROUNDS_MAX: usize = 64;
 const CAS_MISMATCH: Status = Status(8);
 
 /// Where the buckets are.
-#[derive(Default)]
 pub(crate) struct Store {
     /// How the gateway's workers share values; `None` where they do not.
     shared: Option<Host>,
-    /// The buckets of this worker, where it shares nothing.
-    local: HashMap<BucketId, Vec<u8>>,
+    /// Has the buckets, where the worker shares nothing.
+    vm: Rc<Vm>,
 }
 
 /// Why a record was not read or changed.
@@ -35,6 +35,11 @@ pub(crate) enum StoreError {
 }
 
 impl Store {
+    /// The buckets of this worker, until [`Store::share`] is called.
+    pub(crate) const fn new(vm: Rc<Vm>) -> Self {
+        Self { shared: None, vm }
+    }
+
     /// The workers of this gateway share values.
     pub(crate) fn share(&mut self, host: Host) {
         self.shared = Some(host);
@@ -101,7 +106,7 @@ impl Store {
 
     #[inline(never)]
     fn get(&self, id: BucketId) -> Result<(Option<Vec<u8>>, u32), StoreError> {
-        let Some(host) = self.shared else { return Ok((self.local.get(&id).cloned(), 0)) };
+        let Some(host) = self.shared else { return Ok((self.vm.bucket(id), 0)) };
         match abi::shared_data(&id.shared_key()).map_err(StoreError::Host)? {
             Some((value, cas)) => Ok((Some(value), cas)),
             None => Ok((None, host.cas_of_absent())),
@@ -113,7 +118,7 @@ impl Store {
         if self.is_shared() {
             return abi::set_shared_data(&id.shared_key(), &value, cas);
         }
-        self.local.insert(id, value);
+        self.vm.keep(id, value);
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use super::{
     process::FuelReading,
     properties::{self, Properties, PropertyValue},
     settings::Settings,
+    vm::ROOT,
 };
 
 /// The start of a request.
@@ -273,6 +274,8 @@ pub(crate) struct Exchange {
     pub(crate) worker: usize,
     /// Generation of the VM that has this stream's filter state; `None` when it was lost or never made.
     pub(crate) filter: Option<u64>,
+    /// The root context of its filter.
+    pub(crate) root: u32,
     pub(crate) started_ns: u64,
     pub(crate) request: Direction,
     pub(crate) response: Direction,
@@ -308,6 +311,7 @@ impl Exchange {
         Self {
             worker,
             filter: None,
+            root: ROOT,
             started_ns: now_ns,
             request,
             response: Direction::default(),

@@ -66,7 +66,7 @@ pub use metrics::{Metric, MetricKind, Metrics};
 pub use process::{Callout, FuelReading, HttpReply, LogLine};
 pub use profile::{Profile, Unsupported};
 pub use properties::{Properties, PropertyValue};
-pub use run::{Filter, Gateway, Worker};
+pub use run::{Configuration, Filter, Gateway, Worker};
 pub use settings::{Eviction, Settings, ShmZone};
 pub use shared_data::SharedData;
 pub use stream::Stream;

@@ -3,12 +3,13 @@
 //! Invariant: it is borrowed briefly and never across a call into a VM.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     rc::Rc,
 };
 
 use super::{
-    exchange::Exchange, faults::Faults, headers::Headers, metrics::Metrics, settings::Settings, shared_data::SharedData,
+    exchange::Exchange, faults::Faults, headers::Headers, metrics::Metrics, settings::Settings,
+    shared_data::SharedData, vm::ROOT,
 };
 
 /// One line the filter logged, through `proxy_log` or standard output and error.
@@ -102,6 +103,8 @@ pub(crate) struct Process {
     pub(crate) next_token: u32,
     pub(crate) next_context: u32,
     pub(crate) exchanges: BTreeMap<u32, Exchange>,
+    /// The root contexts.
+    pub(crate) roots: BTreeSet<u32>,
     /// VMs that are alive, for Envoy's shared data.
     pub(crate) live_vms: usize,
     /// The number of the latest VM of any worker.
@@ -126,6 +129,7 @@ impl Process {
             next_token: 1,
             next_context: 2,
             exchanges: BTreeMap::new(),
+            roots: BTreeSet::from([ROOT]),
             live_vms: 0,
             last_generation: 0,
             interlude: None,
@@ -133,6 +137,19 @@ impl Process {
             random: settings.seed,
             settings,
         }
+    }
+
+    /// The id of a context that is to be made.
+    pub(crate) fn new_context(&mut self) -> u32 {
+        let is_free = |id: &u32| !self.exchanges.contains_key(id) && !self.roots.contains(id);
+        if self.settings.profile.reuses_contexts()
+            && let Some(free) = (ROOT..self.next_context).find(is_free)
+        {
+            return free;
+        }
+        let id = self.next_context;
+        self.next_context += 1;
+        id
     }
 
     pub(crate) fn exchange(&mut self, context: u32) -> Option<&mut Exchange> {

@@ -21,7 +21,7 @@ use super::{
     settings::Settings,
     shared_data::SharedData,
     stream::Stream,
-    vm::Health,
+    vm::{Health, ROOT},
 };
 
 /// A filter, compiled once for any number of gateways.
@@ -38,6 +38,10 @@ pub struct Gateway {
     runners: Vec<Rc<Runner>>,
     retired: Vec<Weak<Runner>>,
 }
+
+/// A configuration that one worker has made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Configuration(u32);
 
 /// One worker of a gateway.
 pub struct Worker {
@@ -264,7 +268,24 @@ impl Worker {
     /// A request arrives.
     #[must_use]
     pub fn open(&self, head: RequestHead) -> Stream {
-        Stream::new(Rc::clone(&self.runner), self.runner.open(head))
+        self.open_under(Configuration(ROOT), head)
+    }
+
+    /// A route or consumer has a configuration of its own, beside the one that the gateway started with.
+    #[must_use]
+    pub fn configure(&self, config: impl AsRef<[u8]>) -> Configuration {
+        Configuration(self.runner.add_root(config.as_ref()))
+    }
+
+    /// A request arrives that this configuration is for.
+    #[must_use]
+    pub fn open_under(&self, configuration: Configuration, head: RequestHead) -> Stream {
+        Stream::new(Rc::clone(&self.runner), self.runner.open(configuration.0, head))
+    }
+
+    /// A configuration that nothing has any more: the route changed, or is gone.
+    pub fn forget(&self, configuration: Configuration) {
+        self.runner.drop_root(configuration.0);
     }
 
     /// A request arrives that the gateway's auth refuses with `status` before the filter sees it.

@@ -12,7 +12,7 @@ use super::{
     settings::Settings,
 };
 
-/// The context id of the root context in every VM.
+/// The context id of the root context that every VM begins with.
 pub(crate) const ROOT: u32 = 1;
 
 /// What state a worker's filter is in.
@@ -62,6 +62,8 @@ pub(crate) struct VmState {
     pub(crate) worker: usize,
     pub(crate) generation: u64,
     pub(crate) phase: Phase,
+    /// The configuration that was handed over last.
+    pub(crate) config: Vec<u8>,
     /// The context that calls act on.
     pub(crate) context: u32,
     /// The answer a callout callback is about.
@@ -93,6 +95,7 @@ impl Vm {
             worker,
             generation,
             phase: Phase::Start,
+            config: settings.config.clone(),
             context: ROOT,
             reply: None,
             tick_ms: 0,
@@ -110,10 +113,9 @@ impl Vm {
         Ok(vm)
     }
 
-    /// Makes and configures the root context; false when the filter refuses.
-    pub(crate) fn configure(&mut self) -> Result<bool, String> {
+    /// Makes and configures the root context that it begins with; false when the filter refuses.
+    pub(crate) fn begin(&mut self) -> Result<bool, String> {
         let settings = Rc::clone(&self.store.data().settings);
-        let size = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         self.call("proxy_on_context_create", Phase::Start, ROOT, &[ROOT, 0])?;
         if !settings.profile.configures_lazily() {
             let vm_config = if settings.profile.has_vm_configuration() { size(&settings.vm_config) } else { 0 };
@@ -121,7 +123,19 @@ impl Vm {
                 return Ok(false);
             }
         }
-        let (accepted, _) = self.call("proxy_on_configure", Phase::Configure, ROOT, &[ROOT, size(&settings.config)])?;
+        self.configure(ROOT, &settings.config)
+    }
+
+    /// Makes and configures one more root context; false when the filter refuses.
+    pub(crate) fn add(&mut self, root: u32, config: &[u8]) -> Result<bool, String> {
+        self.call("proxy_on_context_create", Phase::Start, root, &[root, 0])?;
+        self.configure(root, config)
+    }
+
+    fn configure(&mut self, root: u32, config: &[u8]) -> Result<bool, String> {
+        self.store.data_mut().config = config.to_vec();
+        let args = [root, size(config)];
+        let (accepted, _) = self.call("proxy_on_configure", Phase::Configure, root, &args)?;
         Ok(accepted != Some(0))
     }
 
@@ -171,4 +185,8 @@ impl Vm {
     fn exports(&mut self, name: &str) -> bool {
         self.instance.get_export(&mut self.store, name).is_some()
     }
+}
+
+fn size(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tollgate_core::names::{THRESHOLD_LOG_PREFIX, header, metric};
-use tollgate_host::gateway::{Gateway, Outcome, Profile, Settings};
+use tollgate_host::gateway::{Configuration, Gateway, Outcome, Profile, Settings, Worker};
 use tollgate_host::replay;
 use tollgate_host::standin::Dialect;
 
@@ -48,6 +48,52 @@ fn each_worker_has_its_own_where_a_gateway_shares_nothing() {
     let gateway = gateway(Profile::Apisix, r#"{"id": "two", "measure": "requests", "per": "day", "limit": 2}"#);
     let statuses: Vec<u32> = (0..6).map(|number| call(&gateway, number % 2, exchange, KEY).status()).collect();
     assert_eq!(statuses, [200, 200, 200, 200, 429, 429]);
+}
+
+/// The statuses of a worker's calls, each under one of its configurations.
+fn statuses<const N: usize>(worker: &Worker, exchange: &Exchange, configurations: [Configuration; N]) -> [u32; N] {
+    configurations.map(|configuration| {
+        let stream = worker.open_under(configuration, exchange.request_head());
+        stream.request_body(&exchange.request, true);
+        stream.respond(exchange.response_head()).response_body(&exchange.response, true);
+        stream.finish().status()
+    })
+}
+
+#[test]
+fn what_is_spent_belongs_to_the_limit_whichever_route_or_consumer_has_it() {
+    let exchange = one(Dialect::OpenAiChat, false);
+    let limits = r#"{"limits": [{"id": "three", "measure": "requests", "per": "day", "limit": 3}]}"#;
+    for profile in Profile::ALL {
+        let gateway = start(replay::settings(profile, "{}"));
+        let worker = gateway.worker(0);
+        let (ann, bob) = (worker.configure(limits), worker.configure(limits));
+        assert_eq!(statuses(&worker, exchange, [ann, bob, ann, bob, ann]), [200, 200, 200, 429, 429], "{profile:?}");
+    }
+}
+
+#[test]
+fn a_route_that_is_written_anew_does_not_begin_its_budgets_anew() {
+    let exchange = one(Dialect::OpenAiChat, false);
+    let limits = |limit: u32| {
+        format!(r#"{{"limits": [{{"id": "some", "measure": "requests", "per": "day", "limit": {limit}}}]}}"#)
+    };
+    for profile in Profile::ALL {
+        let gateway = start(replay::settings(profile, "{}"));
+        let worker = gateway.worker(0);
+        let old = worker.configure(limits(2));
+        // One that runs while the route changes is charged all the same.
+        let runs = worker.open_under(old, exchange.request_head());
+        runs.request_body(&exchange.request, true);
+        let new = worker.configure(limits(3));
+        assert_eq!(statuses(&worker, exchange, [new]), [200], "{profile:?}");
+        runs.respond(exchange.response_head()).response_body(&exchange.response, true);
+        assert_eq!(runs.finish().status(), 200);
+        worker.forget(old);
+        assert_eq!(statuses(&worker, exchange, [new, new]), [200, 429], "{profile:?}");
+        let again = worker.configure(limits(4));
+        assert_eq!(statuses(&worker, exchange, [again, again]), [200, 429], "{profile:?}");
+    }
 }
 
 #[test]

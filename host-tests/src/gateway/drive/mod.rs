@@ -73,7 +73,7 @@ impl Runner {
         };
         self.generation.set(generation);
         let started = Vm::start(&self.pre, Rc::clone(&self.process), self.index, generation);
-        let configured = started.and_then(|mut vm| vm.configure().map(|accepted| (vm, accepted)));
+        let configured = started.and_then(|mut vm| vm.begin().map(|accepted| (vm, accepted)));
         let (vm, health) = match configured {
             Ok((vm, true)) => (Some(vm), Health::Ready),
             Ok((_, false)) => (None, Health::Refused),
@@ -103,13 +103,37 @@ impl Runner {
         self.vm.borrow().as_ref().map(|vm| vm.next_tick_ns).filter(|&due| due != 0)
     }
 
-    /// A new stream, from its headers.
-    pub(crate) fn open(&self, head: RequestHead) -> u32 {
-        let id = self.register(head);
+    /// One more root context, with a configuration of its own.
+    pub(crate) fn add_root(&self, config: &[u8]) -> u32 {
+        self.configure_if_due();
+        let root = self.process.borrow_mut().new_context();
+        self.process.borrow_mut().roots.insert(root);
+        let added = self.vm.borrow_mut().as_mut().map(|vm| vm.add(root, config));
+        if let Some(Err(reason)) = added {
+            self.lose_vm(&reason);
+        }
+        root
+    }
+
+    /// The gateway lets go of a root context.
+    pub(crate) fn drop_root(&self, root: u32) {
+        self.call_root(root, "proxy_on_done", Phase::Done, &[root]);
+        self.call_root(root, "proxy_on_delete", Phase::Delete, &[root]);
+        self.process.borrow_mut().roots.remove(&root);
+    }
+
+    fn configure_if_due(&self) {
         if self.settings.profile.configures_lazily() && matches!(self.health(), Health::NotConfigured | Health::Refused)
         {
             self.rebuild();
         }
+    }
+
+    /// A new stream of a root context, from its headers.
+    pub(crate) fn open(&self, root: u32, head: RequestHead) -> u32 {
+        let id = self.register(head);
+        self.edit(id, |exchange| exchange.root = root);
+        self.configure_if_due();
         if !self.attach(id) {
             return id;
         }
@@ -141,8 +165,7 @@ impl Runner {
 
     fn register(&self, head: RequestHead) -> u32 {
         let mut process = self.process.borrow_mut();
-        let id = process.next_context;
-        process.next_context += 1;
+        let id = process.new_context();
         let exchange = Exchange::new(self.index, head, process.now_ns);
         process.exchanges.insert(id, exchange);
         id
@@ -153,8 +176,11 @@ impl Runner {
         match self.health() {
             Health::Ready => {
                 let generation = self.generation.get();
-                self.edit(id, |exchange| exchange.filter = Some(generation));
-                self.call(id, "proxy_on_context_create", Phase::Create, &[id, ROOT]).is_some()
+                let root = self.edit(id, |exchange| {
+                    exchange.filter = Some(generation);
+                    exchange.root
+                });
+                self.call(id, "proxy_on_context_create", Phase::Create, &[id, root]).is_some()
             }
             Health::Refused | Health::NotConfigured | Health::Failed(_)
                 if self.settings.profile.passes_unfiltered_when_refused() =>
@@ -247,8 +273,9 @@ impl Runner {
         }
         let id = callout.context;
         let args = [id, callout.token, sizes[0], sizes[1], sizes[2]];
-        if id == ROOT {
-            self.call_root("proxy_on_http_call_response", Phase::CallResponse, &args);
+        let is_root = self.process.borrow().roots.contains(&id);
+        if is_root {
+            self.call_root(id, "proxy_on_http_call_response", Phase::CallResponse, &args);
         } else {
             self.call(id, "proxy_on_http_call_response", Phase::CallResponse, &args);
         }
@@ -256,7 +283,7 @@ impl Runner {
             vm.set_reply(None);
         }
         let waiting = self.has_callout(id);
-        if id != ROOT && self.settings.profile.resumes_after_callouts() && !waiting {
+        if !is_root && self.settings.profile.resumes_after_callouts() && !waiting {
             self.process.borrow_mut().wishes.push((id, Wish::ContinueRequest));
         }
         self.after_all();
@@ -264,13 +291,13 @@ impl Runner {
 
     /// The timer.
     pub(crate) fn tick(&self) {
-        self.call_root("proxy_on_tick", Phase::Tick, &[ROOT]);
+        self.call_root(ROOT, "proxy_on_tick", Phase::Tick, &[ROOT]);
         self.after_all();
     }
 
-    fn call_root(&self, callback: &'static str, phase: Phase, args: &[u32]) {
+    fn call_root(&self, root: u32, callback: &'static str, phase: Phase, args: &[u32]) {
         let Some(mut vm) = self.vm.borrow_mut().take() else { return };
-        match vm.call(callback, phase, ROOT, args) {
+        match vm.call(callback, phase, root, args) {
             Ok(_) => *self.vm.borrow_mut() = Some(vm),
             Err(reason) => self.lose_vm(&reason),
         }

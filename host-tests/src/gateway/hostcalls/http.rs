@@ -132,7 +132,7 @@ pub(super) fn get_buffer(guest: &mut Guest<'_, '_>, args: Args<'_>) -> Answer {
                 state.settings.profile.vm_configuration()?;
                 &state.settings.vm_config
             }
-            7 => &state.settings.config,
+            7 => &state.config,
             _ => return Err(Status::BAD_ARGUMENT.into()),
         };
         let start = if state.settings.profile.ignores_buffer_offset() { 0 } else { start };

@@ -38,13 +38,14 @@ pub(super) fn set_tick_period(guest: &mut Guest<'_, '_>, args: Args<'_>) -> Answ
 }
 
 pub(super) fn configuration(guest: &mut Guest<'_, '_>, args: Args<'_>) -> Answer {
-    let config = guest.state().settings.config.clone();
+    let config = guest.state().config.clone();
     guest.hand_over(&config, args.u32(0), args.u32(1))
 }
 
 pub(super) fn set_effective_context(guest: &mut Guest<'_, '_>, args: Args<'_>) -> Answer {
     let context = args.u32(0);
-    if context != crate::gateway::vm::ROOT && guest.process().exchange(context).is_none() {
+    let is_root = guest.process().roots.contains(&context);
+    if !is_root && guest.process().exchange(context).is_none() {
         return Err(Status::BAD_ARGUMENT.into());
     }
     guest.state_mut().context = context;
