@@ -28,17 +28,14 @@ impl Default for Options {
 pub const fn event_place(profile: Profile) -> &'static str {
     match profile {
         Profile::Envoy => "wasm.tollgate.event",
-        Profile::Kong => "kong.ctx.shared.tollgate",
-        Profile::Apisix => "tollgate_event",
+        Profile::Kong | Profile::Apisix => "tollgate_event",
     }
 }
 
-/// A gateway set up as the shipped configurations do, with the variable that carries the event on APISIX.
+/// A gateway set up as the shipped configurations do, with the variable that carries the event on Kong and APISIX.
 #[must_use]
 pub fn settings(profile: Profile, config: &str) -> Settings {
-    let mut settings = Settings::shipped(profile).with_config(config);
-    settings.declared_variables.insert("tollgate_event".to_owned());
-    settings
+    Settings::shipped(profile).with_config(config).with_variable("tollgate_event")
 }
 
 /// The event of a stream; `None` for traffic that the filter left alone.

@@ -17,8 +17,10 @@ pub(crate) enum Host {
     Apisix,
 }
 
-/// The nginx variable that carries the event on APISIX.
-const APISIX_VARIABLE: &str = "tollgate_event";
+/// The nginx variable that carries the event, as Kong's filters call it.
+const KONG_VARIABLE: [&str; 2] = ["ngx", "tollgate_event"];
+/// The same on APISIX.
+const APISIX_VARIABLE: [&str; 1] = ["tollgate_event"];
 
 /// What a gateway shows of a call before it has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,7 +213,11 @@ impl Host {
     /// What an operator should hear when the filter starts to serve.
     pub(crate) fn advice(self) -> Option<&'static str> {
         match self {
-            Self::Apisix if !abi::has_property(&[APISIX_VARIABLE]) => Some(
+            Self::Kong if !abi::has_property(&KONG_VARIABLE) => Some(
+                "the nginx variable tollgate_event is not declared, so logs cannot show events; add \
+                 `nginx_proxy_set = $tollgate_event \"\"` to kong.conf",
+            ),
+            Self::Apisix if !abi::has_property(&APISIX_VARIABLE) => Some(
                 "the nginx variable tollgate_event is not declared, so access logs cannot show events; add \
                  `set $tollgate_event '';` to nginx_config.http_server_location_configuration_snippet",
             ),
@@ -232,15 +238,19 @@ impl Host {
         .filter(|count| (1..1_000).contains(count))
     }
 
-    /// Makes a value readable for access logs and spans. Envoy: filter state `wasm.<name>`. Kong: the event in
-    /// `kong.ctx.shared.tollgate`. APISIX: the event in the nginx variable `tollgate_event`, where it is declared.
+    /// Makes a value readable for access logs and spans. Envoy: filter state `wasm.<name>`. Kong and APISIX: the event
+    /// in the nginx variable `tollgate_event`, where it is declared. Never in Kong's `kong.ctx.shared`: Kong writes that
+    /// in Lua, on whichever coroutine called out last. While an answer passes that is another request's or a timer's,
+    /// which from then on works with this request's memory, and the worker dies or cuts answers short.
     pub(crate) fn publish(self, name: &str, value: &str) -> Result<(), Status> {
         match self {
             Self::Envoy => abi::set_property(&[name], value),
-            Self::Kong if name == state::EVENT => abi::set_property(&["kong", "ctx", "shared", "tollgate"], value),
             // nginx writes an error to its log each time a variable is set that is not declared.
-            Self::Apisix if name == state::EVENT && abi::has_property(&[APISIX_VARIABLE]) => {
-                abi::set_property(&[APISIX_VARIABLE], value)
+            Self::Kong if name == state::EVENT && abi::has_property(&KONG_VARIABLE) => {
+                abi::set_property(&KONG_VARIABLE, value)
+            }
+            Self::Apisix if name == state::EVENT && abi::has_property(&APISIX_VARIABLE) => {
+                abi::set_property(&APISIX_VARIABLE, value)
             }
             Self::Kong | Self::Apisix => Ok(()),
         }

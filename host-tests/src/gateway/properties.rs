@@ -180,6 +180,10 @@ fn kong(settings: &Settings, exchange: Option<&Exchange>, path: &[String]) -> Op
     match (dotted.as_str(), exchange) {
         ("ngx.pid", _) => Some(b"4242".to_vec()),
         ("plugin_name", _) => Some(settings.filter_name.clone().into_bytes()),
+        // declared by nginx's `set`, and nothing set since
+        (name, Some(_)) if settings.declared_variables.contains(name.strip_prefix("ngx.").unwrap_or_default()) => {
+            Some(Vec::new())
+        }
         // the machine's hostname, not the Host header
         ("request.host", Some(_)) => Some(settings.server_name.split(':').next()?.as_bytes().to_vec()),
         ("request.path", Some(exchange)) => exchange.request.headers.get(":path").map(<[u8]>::to_vec),

@@ -132,6 +132,13 @@ impl Settings {
         self
     }
 
+    /// The same with one more nginx variable that exists.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str) -> Self {
+        self.declared_variables.insert(name.to_owned());
+        self
+    }
+
     /// The same with this many workers.
     #[must_use]
     pub fn with_workers(mut self, workers: usize) -> Self {

@@ -125,10 +125,8 @@ fn apisix_has_no_properties_while_it_configures() {
 
 #[test]
 fn apisix_sets_only_variables_that_nginx_declared() {
-    let mut settings = Settings::new(APISIX);
-    settings.declared_variables.insert("tollgate_tokens".to_owned());
-    let gateway =
-        start(settings, "response_headers set_property tollgate_tokens 12\nrequest_headers set_property other 1");
+    let script = "response_headers set_property tollgate_tokens 12\nrequest_headers set_property other 1";
+    let gateway = start(Settings::new(APISIX).with_variable("tollgate_tokens"), script);
     let outcome = answered(&gateway).finish();
     assert_eq!(outcome.logged("tollgate_tokens").as_deref(), Some("12"));
     assert_eq!(outcome.logged("other"), None);

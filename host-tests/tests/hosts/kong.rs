@@ -176,19 +176,34 @@ fn kong_properties_are_text() {
 }
 
 #[test]
-fn kong_logs_what_is_set_under_kong_ctx_shared() {
-    let script = "response_body set_property kong/ctx/shared/tokens 12\nresponse_body set_property tokens 1";
-    let gateway = gateway(KONG, script);
+fn kong_logs_what_is_set_under_kong_ctx_shared_and_in_declared_variables() {
+    let script = "request_headers set_property kong/ctx/shared/tokens 12\n\
+        response_body set_property ngx/tollgate_tokens 13\nresponse_body set_property ngx/undeclared 1";
+    let gateway = start(Settings::shipped(KONG).with_variable("tollgate_tokens"), script);
     let outcome = answered(&gateway).finish();
     assert_eq!(outcome.logged("kong.ctx.shared.tokens").as_deref(), Some("12"));
-    assert_eq!(outcome.access_log.len(), 1);
+    assert_eq!(outcome.logged("tollgate_tokens").as_deref(), Some("13"));
+    assert_eq!(outcome.access_log.len(), 2);
     assert!(logged(&gateway).contains(&"response_body set_property=1".to_owned()));
+}
+
+#[test]
+fn kong_touches_other_requests_when_one_of_its_own_properties_is_used_after_the_request_headers() {
+    for script in [
+        "response_body set_property kong/ctx/shared/tokens 12",
+        "response_headers property kong/route_name",
+        "request_body set_property kong/ctx/shared/tokens 12",
+    ] {
+        let gateway = gateway(KONG, script);
+        assert!(answered(&gateway).finish().trap.unwrap().contains("another request"), "{script}");
+    }
 }
 
 #[test]
 fn kong_has_logged_before_the_last_callbacks_set_anything() {
     for last in ["done", "log"] {
-        let gateway = gateway(KONG, &format!("{last} set_property kong/ctx/shared/tokens 12"));
+        let settings = Settings::shipped(KONG).with_variable("tollgate_tokens");
+        let gateway = start(settings, &format!("{last} set_property ngx/tollgate_tokens 12"));
         assert!(answered(&gateway).finish().access_log.is_empty(), "{last}");
         assert_eq!(said(&gateway, &format!("{last} set_property")).as_deref(), Some("0"));
     }

@@ -58,6 +58,7 @@ pub(super) fn get_property(guest: &mut Guest<'_, '_>, args: Args<'_>) -> Answer 
     if !state.settings.profile.has_properties_in(state.phase) {
         return Err(Status::BAD_ARGUMENT.into());
     }
+    state.settings.profile.may_touch(&path, state.phase)?;
     let found = {
         let process = guest.process();
         properties::get(&state.settings, process.exchanges.get(&state.context), process.now_ns, &path)
@@ -72,6 +73,7 @@ pub(super) fn set_property(guest: &mut Guest<'_, '_>, args: Args<'_>) -> Answer 
     if state.settings.profile.request_gone_in_done() && state.phase == Phase::Done {
         return Err(Status::BAD_ARGUMENT.into());
     }
+    state.settings.profile.may_touch(&path, state.phase)?;
     let mut process = guest.process();
     let exchange = process.exchange(state.context).ok_or(Status::NOT_FOUND)?;
     if properties::set(&state.settings, exchange, &path, value) { Ok(()) } else { Err(Status::NOT_FOUND.into()) }
