@@ -66,25 +66,25 @@ pub(crate) fn http(context: u32, callback: impl FnOnce(&mut Http, &mut Root) -> 
     }
 }
 
-/// A call of ours was answered, or failed: a root's, or a stream's own. Requests that waited for it go on.
+/// A call of ours was answered, or failed: a root's, or a stream's own, whichever of them the gateway names (APISIX always
+/// names the root). Requests that waited for it go on.
 pub(crate) fn on_callout_answered(context: u32, token: u32, is_answered: bool, body_size: usize) {
     let told = with(|contexts| {
-        let parent = contexts.streams.get(&context).map(|(root, _)| *root);
-        let root = contexts.roots.get_mut(&parent.unwrap_or(context))?;
-        Some(root.on_callout_answered(token, parent.map(|_| context), is_answered, body_size))
+        let root = contexts.streams.get(&context).map_or(context, |(root, _)| *root);
+        Some(contexts.roots.get_mut(&root)?.on_callout_answered(token, is_answered, body_size))
     });
     for (waiting, is_told) in told.unwrap_or_default() {
-        let is_others = waiting != context;
-        let held = with(|contexts| {
+        let heard = with(|contexts| {
             let (root, http) = contexts.streams.get_mut(&waiting)?;
             let root = contexts.roots.get_mut(root)?;
-            if is_others {
+            // Where a stream made the call itself, its gateway acts for it, and lets it go on.
+            let is_moved = root.host().asks_in_root();
+            if is_moved {
                 root.metrics.note("set_effective_context", abi::act_for(waiting))?;
             }
-            Some(http.on_heard(root, is_told))
+            Some((http.on_heard(root, is_told), is_moved))
         });
-        // Where a stream made the call itself, its gateway lets it go on.
-        if held == Some(Action::Continue) && is_others {
+        if heard == Some((Action::Continue, true)) {
             let went_on = abi::continue_request();
             note(waiting, "continue_stream", went_on);
         }

@@ -60,6 +60,8 @@ struct Used {
 /// A request under way.
 struct Sent {
     token: u32,
+    /// The call that made it itself; `None` where the root did, for all that wait.
+    own: Option<u32>,
     at: Timestamp,
     asks: Asks,
 }
@@ -125,7 +127,7 @@ impl Fleet {
             return true;
         }
         let Some(ask) = self.due(account, true, books) else { return self.forget(context) };
-        self.send(vec![ask], books) || self.forget(context)
+        self.send(vec![ask], is_own.then_some(context), books) || self.forget(context)
     }
 
     /// A call waits no longer.
@@ -159,21 +161,20 @@ impl Fleet {
         let due: Vec<_> = due.take(room).filter_map(|(key, _)| Key::of_text(key)).collect();
         let asks: Vec<_> = due.iter().filter_map(|account| self.due(account, false, books)).collect();
         for asks in asks.chunks(ASKS_MAX) {
-            self.send(asks.to_vec(), books);
+            self.send(asks.to_vec(), None, books);
         }
     }
 
-    /// The store answered, or did not (status 0): to `own`, a call that made the request itself, or to all that wait for what
-    /// it asked. Gives these calls, and whether they were answered.
+    /// The store answered, or did not (status 0): to the call that made the request itself, or to all that wait for what it
+    /// asked. Gives these calls, and whether they were answered.
     pub(crate) fn on_answer(
         &mut self,
         token: u32,
-        own: Option<u32>,
         (status, body): (u16, &[u8]),
         books: &mut Books<'_>,
     ) -> Vec<(u32, bool)> {
         let Some(place) = self.sent.iter().position(|sent| sent.token == token) else { return Vec::new() };
-        let Sent { asks, .. } = self.sent.swap_remove(place);
+        let Sent { asks, own, .. } = self.sent.swap_remove(place);
         let is_answered = self.learn(&asks, status, body, books);
         let is_asked = |waiting: &Waiting| asks.iter().any(|(account, _)| account.as_str() == &*waiting.account);
         let is_told = |waiting: &Waiting| own.map_or_else(|| is_asked(waiting), |own| waiting.context == own);
@@ -238,12 +239,12 @@ impl Fleet {
         }
     }
 
-    fn send(&mut self, asks: Asks, books: &mut Books<'_>) -> bool {
+    fn send(&mut self, asks: Asks, own: Option<u32>, books: &mut Books<'_>) -> bool {
         let (headers, body) = fleet::request(&self.store, &self.process, self.generation.as_deref(), &asks);
         let called = abi::http_call(&self.store.target, &headers, &body, self.store.timeout_ms);
         let token = books.metrics.note("http_call", called);
         match token {
-            Some(token) => self.sent.push(Sent { token, at: books.now, asks }),
+            Some(token) => self.sent.push(Sent { token, own, at: books.now, asks }),
             None => self.fail("unreachable", 0, &[], books),
         }
         token.is_some()

@@ -311,15 +311,8 @@ impl Root {
         }
     }
 
-    /// A call of ours was answered, or failed; `own` where a stream made it. Gives the streams that waited for it, and
-    /// whether there was an answer.
-    pub(crate) fn on_callout_answered(
-        &mut self,
-        token: u32,
-        own: Option<u32>,
-        is_answered: bool,
-        body_size: usize,
-    ) -> Vec<(u32, bool)> {
+    /// A call of ours was answered, or failed. Gives the streams that waited for it, and whether there was an answer.
+    pub(crate) fn on_callout_answered(&mut self, token: u32, is_answered: bool, body_size: usize) -> Vec<(u32, bool)> {
         let headers =
             if is_answered { abi::header_pairs(Headers::CalloutResponse).unwrap_or_default() } else { Vec::new() };
         let pairs = abi::pairs(&headers);
@@ -332,7 +325,7 @@ impl Root {
             0 => None,
             _ => books.metrics.note("get_buffer_bytes", abi::buffer(Buffer::CalloutBody, body_size)).flatten(),
         };
-        fleet.on_answer(token, own, (status, &body.unwrap_or_default()), &mut books)
+        fleet.on_answer(token, (status, &body.unwrap_or_default()), &mut books)
     }
 
     /// Whether a call that is over has an event. One that came back for something has, where it was told something

@@ -247,6 +247,17 @@ impl Profile {
         self == Self::Kong
     }
 
+    /// APISIX takes `set_effective_context` and goes on acting for the request that it called back for [source].
+    pub(crate) fn ignores_effective_context(self) -> bool {
+        self == Self::Apisix
+    }
+
+    /// The context that a callout's callback names: APISIX always names the root (seen with several streams that wait at a
+    /// time), the others who made the call.
+    pub(crate) fn names_root_in_callouts(self) -> bool {
+        self == Self::Apisix
+    }
+
     /// APISIX runs one callout of a stream at a time [source].
     pub(crate) fn one_callout_at_a_time(self) -> bool {
         self == Self::Apisix

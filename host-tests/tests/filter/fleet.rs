@@ -178,6 +178,23 @@ fn many_calls_wait_for_one_answer() {
 }
 
 #[test]
+fn a_call_that_asks_the_store_itself_is_decided_by_its_own_answer() {
+    for profile in [Profile::Kong, Profile::Apisix] {
+        let mut fleet = Fleet::new(profile, r#""limit": 2, "fleet": "strict""#);
+        let streams: Vec<_> = (0..5).map(|_| fleet.open(0)).collect();
+        assert_eq!(fleet.gateways[0].pending_callouts().len(), 5, "{profile:?}");
+        fleet.serve();
+        let outcomes: Vec<Outcome> = streams.into_iter().map(|stream| answer_chat(stream, 200, 5)).collect();
+        for outcome in &outcomes {
+            let event = replay::event_of(profile, outcome).expect("an event");
+            assert_eq!(event["status"], outcome.status(), "{profile:?}");
+        }
+        let forwarded = outcomes.iter().filter(|outcome| outcome.status() == 200).count();
+        assert_eq!(forwarded, 2, "{profile:?}");
+    }
+}
+
+#[test]
 fn without_a_store_the_failure_mode_decides_and_calls_do_not_wait_again_and_again() {
     for profile in Profile::ALL {
         for (failure_mode, status) in [("closed", 503), ("open", 200)] {

@@ -272,7 +272,9 @@ impl Runner {
             vm.set_reply(reply);
         }
         let id = callout.context;
-        let args = [id, callout.token, sizes[0], sizes[1], sizes[2]];
+        let root = self.edit(id, |exchange| exchange.root);
+        let named = if root != 0 && self.settings.profile.names_root_in_callouts() { root } else { id };
+        let args = [named, callout.token, sizes[0], sizes[1], sizes[2]];
         let is_root = self.process.borrow().roots.contains(&id);
         if is_root {
             self.call_root(id, "proxy_on_http_call_response", Phase::CallResponse, &args);

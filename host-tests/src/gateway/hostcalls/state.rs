@@ -48,7 +48,9 @@ pub(super) fn set_effective_context(guest: &mut Guest<'_, '_>, args: Args<'_>) -
     if !is_root && guest.process().exchange(context).is_none() {
         return Err(Status::BAD_ARGUMENT.into());
     }
-    guest.state_mut().context = context;
+    if !guest.state().settings.profile.ignores_effective_context() {
+        guest.state_mut().context = context;
+    }
     Ok(())
 }
 
