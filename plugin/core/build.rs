@@ -4,8 +4,11 @@
 mod prices;
 #[path = "build/tokens.rs"]
 mod tokens;
+#[path = "build/zones.rs"]
+mod zones;
 
 fn main() {
     prices::generate();
     tokens::generate();
+    zones::generate();
 }

@@ -60,6 +60,12 @@ impl Timestamp {
         Self::from_seconds(day.saturating_mul(SECONDS_PER_DAY))
     }
 
+    /// Midnight UTC at the start of a day of the calendar; `None` before 1970, and for a month that does not exist.
+    #[must_use]
+    pub fn of_date(year: u64, month: u64, day: u64) -> Option<Self> {
+        day_number(year, month, day).map(Self::from_day)
+    }
+
     /// Reads `2026-08-01` or `2026-08-01T02:00:00Z` (UTC, also written `+00:00`; a fraction of a second is ignored);
     /// `None` for anything else.
     #[must_use]
@@ -73,7 +79,7 @@ impl Timestamp {
         if hour > 23 || minute > 59 || second > 59 {
             return None;
         }
-        let midnight = Self::from_day(day_number(year, month, day)?);
+        let midnight = Self::of_date(year, month, day)?;
         // The calendar must give the same date back, or the day does not exist in that month.
         if midnight.date() != (year, month, day) {
             return None;

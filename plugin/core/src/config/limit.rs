@@ -282,7 +282,11 @@ impl Compiler {
     fn window(&mut self, item: &str, raw: &RawLimit) -> Option<Window> {
         let zone = Zone::parse(&raw.time_zone).unwrap_or_else(|| {
             let problem = format!("`{}` is no zone", raw.time_zone);
-            self.error(format!("{item}.time_zone"), problem, "write `UTC` or an offset like `+02:00`");
+            let hint = match Zone::meant(&raw.time_zone) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => "write a name like `Europe/Berlin`, `UTC`, or an offset like `+02:00`".to_owned(),
+            };
+            self.error(format!("{item}.time_zone"), problem, hint);
             Zone::default()
         });
         let after_ms = u64::from(raw.idle_hours).saturating_mul(HOUR_MS);
@@ -348,6 +352,23 @@ mod tests {
     fn warnings(json: &str) -> Vec<String> {
         let config = Config::parse(json.as_bytes()).expect("a configuration");
         config.warnings().into_iter().map(|warning| warning.path).collect()
+    }
+
+    #[test]
+    fn a_zone_is_a_name_that_is_known_or_an_offset() {
+        let limit =
+            |zone: &str| format!(r#"{{"limits": [{{"id": "a", "per": "day", "limit": 1, "time_zone": "{zone}"}}]}}"#);
+        for known in ["UTC", "+05:30", "Europe/Berlin", "america/new_york", "Asia/Gaza", "Etc/GMT+5", "CET"] {
+            assert_eq!(warnings(&limit(known)), [""; 0], "{known}");
+        }
+        for (unknown, hint) in [("Berlin", "did you mean `Europe/Berlin`?"), ("GMT+2", "an offset like `+02:00`")] {
+            let mistakes = Config::parse(limit(unknown).as_bytes()).expect_err("no such zone");
+            assert_eq!(
+                mistakes.iter().map(|mistake| mistake.path.as_str()).collect::<Vec<_>>(),
+                ["limits[0].time_zone"]
+            );
+            assert!(mistakes.iter().all(|mistake| mistake.hint.contains(hint)), "{mistakes:?}");
+        }
     }
 
     #[test]

@@ -238,7 +238,7 @@ impl Account {
         let spent = match terms.window {
             Window::Fixed(span, _) => {
                 let windows = self.spent.max(1).checked_div(terms.allowed.max(1)).unwrap_or(0).saturating_add(1);
-                let length = i128::from(span.millis()).saturating_mul(windows).saturating_add(i128::from(GRACE_MS));
+                let length = i128::from(span.longest()).saturating_mul(windows).saturating_add(i128::from(GRACE_MS));
                 start.plus_millis(u64::try_from(length).unwrap_or(u64::MAX).min(DEBT_MS))
             }
             Window::Steady(_) => self.full(terms, now),
@@ -455,6 +455,18 @@ mod tests {
     fn state(account: &Account, terms: &Terms, now: Timestamp) -> (i128, i128) {
         let balance = account.clone().stand(terms, now);
         (balance.spent, balance.held)
+    }
+
+    #[test]
+    fn what_was_spent_on_a_day_of_25_hours_is_kept_beyond_its_end() {
+        let berlin = Zone::parse("Europe/Berlin").expect("a zone");
+        let (terms, mut account) = (terms(Window::Fixed(Span::Day, berlin), 100), Account::default());
+        let day = Timestamp::parse("2026-10-25T20:00:00Z").expect("a time");
+        account.settle(&terms, None, 60, day);
+        let end = terms.window.end(day).expect("an end");
+        assert!(account.expires(&terms, day) >= end.plus_millis(GRACE_MS));
+        assert_eq!(state(&account, &terms, Timestamp::parse("2026-10-25T22:59:59Z").expect("a time")), (60, 0));
+        assert_eq!(state(&account, &terms, end), (0, 0));
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod learned;
 mod share;
 mod steps;
 mod window;
+mod zone;
 
 pub use account::{Account, THRESHOLDS_MAX, Terms, Wanted};
 pub use amount::{Consumption, Estimate, Gauge, WEIGHT_ONE, thousandths};
@@ -30,7 +31,8 @@ pub use claim::{Change, Claim, Claims, Done, Refusal};
 pub use holds::HoldId;
 pub use learned::Outputs;
 pub use share::{Answer, Ask, Asked, Asking, Due, Fleet, Mode, Share};
-pub use window::{Span, Window, Zone};
+pub use window::{Span, Window};
+pub use zone::{Clocks, Zone};
 
 use crate::attribution::{Attribution, Dimension, Trust};
 use crate::config::raw::{Action, FailureMode, KeyPart, Measure, OnMissing, Reserve, Unbounded};

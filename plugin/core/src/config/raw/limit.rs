@@ -33,7 +33,8 @@ pub struct RawLimit {
     pub refill: Refill,
     /// With `steadily`: the most that can be spent at once; the limit itself when absent.
     pub burst: Option<Decimal>,
-    /// Where hours, days, weeks and months begin: `UTC`, or a fixed offset like `+02:00`.
+    /// Whose clocks say when hours, days, weeks and months begin: a name of the IANA Time Zone Database like `Europe/Berlin`,
+    /// which knows when clocks change; `UTC`; or a fixed offset like `+02:00`.
     pub time_zone: String,
     /// When a session or task without calls is over, in hours.
     pub idle_hours: u32,
