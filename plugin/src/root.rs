@@ -52,7 +52,7 @@ pub(crate) struct Root {
 impl Root {
     pub(crate) fn new(vm: Rc<Vm>) -> Self {
         Self {
-            meter: Meter::new(Config::default(), vm.secret()),
+            meter: meter(Config::default(), &vm),
             metrics: Metrics::default(),
             is_misconfigured: false,
             store: Store::new(Rc::clone(&vm)),
@@ -74,7 +74,7 @@ impl Root {
             Ok(Ok(config)) => {
                 self.exporter = self.ticks(&config).and(config.otlp.as_ref()).map(Exporter::new);
                 self.fleet = None;
-                self.meter = Meter::new(config, self.vm.secret());
+                self.meter = meter(config, &self.vm);
                 self.is_misconfigured = false;
                 self.store = Store::new(Rc::clone(&self.vm));
                 self.has_agreed = false;
@@ -421,6 +421,10 @@ impl Root {
         });
         self.metrics.note_store(charged)
     }
+}
+
+fn meter(config: Config, vm: &Vm) -> Meter {
+    Meter::new(config, vm.secret()).counting_with(vm.counter())
 }
 
 /// The wall clock. WASI's, since APISIX has no other.

@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use tollgate_core::ledger::BucketId;
+use tollgate_core::tokens::Counter;
 
 /// One instance of the filter.
 pub(crate) struct Vm {
@@ -17,6 +18,7 @@ pub(crate) struct Vm {
     secret: [u64; 2],
     /// How many calls it named.
     calls: Cell<u64>,
+    counter: Counter,
     /// The ledger, where the gateway's workers share nothing.
     buckets: RefCell<HashMap<BucketId, Vec<u8>>>,
 }
@@ -27,6 +29,7 @@ impl Default for Vm {
             number: RandomState::new().hash_one(0),
             secret: random(),
             calls: Cell::default(),
+            counter: Counter::new(),
             buckets: RefCell::default(),
         }
     }
@@ -41,6 +44,11 @@ impl Vm {
     /// A secret that nobody outside can guess, the same for all configurations.
     pub(crate) const fn secret(&self) -> [u64; 2] {
         self.secret
+    }
+
+    /// Counts tokens, and remembers words for all configurations.
+    pub(crate) fn counter(&self) -> Counter {
+        self.counter.clone()
     }
 
     /// An id for a call, unique among all gateways.

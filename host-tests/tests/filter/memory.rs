@@ -37,6 +37,26 @@ fn a_stream_of_twenty_megabytes_grows_memory_by_less_than_one() {
     }
 }
 
+#[test]
+fn a_consumer_with_a_configuration_of_its_own_takes_less_than_64_kilobytes() {
+    const CONSUMERS: u64 = 100;
+    let exchange = one(Dialect::OpenAiChat, false);
+    for profile in [Profile::Kong, Profile::Apisix] {
+        let gateway = gateway(profile, "{}");
+        assert_eq!(pass(&gateway, exchange, 1000).status(), 200);
+        let worker = gateway.worker(0);
+        let before = worker.memory_pages();
+        for _ in 0..CONSUMERS {
+            let stream = worker.open_under(worker.configure("{}"), exchange.request_head());
+            stream.request_body(&exchange.request, true);
+            stream.respond(exchange.response_head()).response_body(&exchange.response, true);
+            assert_eq!(stream.finish().status(), 200);
+        }
+        let grown = worker.memory_pages() - before;
+        assert!(grown < CONSUMERS, "{profile:?}: {grown} pages");
+    }
+}
+
 /// A Chat Completions stream of more than this many bytes, no two events the same, without its end.
 fn long_stream(bytes: usize) -> Vec<u8> {
     let mut stream = Vec::with_capacity(bytes + 1024);

@@ -65,6 +65,12 @@ impl Meter {
         Self { config, counter, memo, learned, outputs, measurer }
     }
 
+    /// The same, with what another meter of the VM remembers of words.
+    #[must_use]
+    pub fn counting_with(self, counter: Counter) -> Self {
+        Self { counter, ..self }
+    }
+
     /// The configuration.
     #[must_use]
     pub const fn config(&self) -> &Config {

@@ -25,7 +25,9 @@ mod split;
 mod tables;
 mod words;
 
+use std::cell::RefCell;
 use std::marker::PhantomData;
+use std::rc::Rc;
 
 use layout::{LONG_WORD, SHORT_WORD};
 use split::Splitter;
@@ -147,13 +149,14 @@ const fn merging(len: usize) -> u64 {
 /// estimated. At most 512 Ki units and 600 KiB of memory for one piece.
 const LONGEST_PIECE: usize = 16 << 10;
 
-/// Counts tokens, and remembers words. One per VM.
-#[derive(Default)]
+/// Counts tokens, and remembers words: 256 KiB for each encoding. Clones remember together, so that a VM has one memory
+/// however many configurations it has.
+#[derive(Clone, Default)]
 pub struct Counter {
     #[cfg(feature = "o200k_base")]
-    o200k_base: Option<Words>,
+    o200k_base: Rc<RefCell<Option<Words>>>,
     #[cfg(feature = "cl100k_base")]
-    cl100k_base: Option<Words>,
+    cl100k_base: Rc<RefCell<Option<Words>>>,
 }
 
 impl Counter {
@@ -169,9 +172,13 @@ impl Counter {
         let text = text.as_bytes();
         match encoding {
             #[cfg(feature = "o200k_base")]
-            Encoding::O200kBase => count::<tables::O200kBase>(&mut self.o200k_base, encoding, text, budget),
+            Encoding::O200kBase => {
+                count::<tables::O200kBase>(&mut self.o200k_base.borrow_mut(), encoding, text, budget)
+            }
             #[cfg(feature = "cl100k_base")]
-            Encoding::Cl100kBase => count::<tables::Cl100kBase>(&mut self.cl100k_base, encoding, text, budget),
+            Encoding::Cl100kBase => {
+                count::<tables::Cl100kBase>(&mut self.cl100k_base.borrow_mut(), encoding, text, budget)
+            }
             #[cfg(not(all(feature = "o200k_base", feature = "cl100k_base")))]
             _ => Count { tokens: estimate::tokens(encoding, text, &mut budget.reading), exact: false },
         }
