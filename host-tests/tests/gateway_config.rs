@@ -112,14 +112,6 @@ fn apisix_has_the_plugin_and_the_variable_and_every_conf_is_valid() {
 }
 
 #[test]
-fn no_route_of_apisix_hands_its_requests_over_to_where_the_filter_does_not_see_the_answer() {
-    let plugins = yaml("apisix/apisix.yaml");
-    let plugins = members(&plugins, "plugins");
-    assert!(plugins.iter().any(|plugins| plugins.get("tollgate").is_some()));
-    assert!(plugins.iter().all(|plugins| plugins.get("proxy-buffering").is_none()), "{plugins:#?}");
-}
-
-#[test]
 fn the_examples_for_gateways_built_on_envoy_carry_a_valid_configuration() {
     for (file, place) in [
         ("examples/istio-wasmplugin.yaml", "/spec/pluginConfig"),

@@ -429,6 +429,7 @@ extern "C" fn proxy_on_request_trailers(context: u32, _count: usize) -> u32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_response_headers(context: u32, _count: usize, end_of_stream: u32) -> u32 {
+    contexts::hand_on(context);
     contexts::http(context, |http, root| http.on_response_headers(root, end_of_stream != 0))
 }
 

@@ -66,6 +66,19 @@ pub(crate) fn http(context: u32, callback: impl FnOnce(&mut Http, &mut Root) -> 
     }
 }
 
+/// A response begins. Where a plugin moved the request to another place of nginx, APISIX tells a new stream of it, which gets
+/// all that the one knows which saw the request.
+pub(crate) fn hand_on(context: u32) {
+    with(|contexts| {
+        let (root, _) = contexts.streams.get(&context).filter(|(_, http)| !http.has_begun())?;
+        let id = contexts.roots.get_mut(root)?.host().shown_call()?;
+        let from = contexts.streams.iter().find_map(|(from, (_, http))| http.is_of(&id).then_some(*from))?;
+        let (root, http) = contexts.streams.remove(&from)?;
+        contexts.streams.insert(context, (root, http));
+        Some(())
+    });
+}
+
 /// A call of ours was answered, or failed: a root's, or a stream's own, whichever of them the gateway names (APISIX always
 /// names the root). Requests that waited for it go on.
 pub(crate) fn on_callout_answered(context: u32, token: u32, is_answered: bool, body_size: usize) {

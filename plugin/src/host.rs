@@ -6,6 +6,7 @@
 
 use crate::abi::{self, Action, Status};
 use tollgate_core::config::raw::{HostChoice, SharedData};
+use tollgate_core::event;
 use tollgate_core::meter::Ending;
 use tollgate_core::names::state;
 
@@ -222,6 +223,18 @@ impl Host {
                  `set $tollgate_event '';` to nginx_config.http_server_location_configuration_snippet",
             ),
             Self::Envoy | Self::Kong | Self::Apisix => None,
+        }
+    }
+
+    /// The id of the call that the variable shows, where a response may be told to another stream than its request: on APISIX,
+    /// whose plugin `proxy-buffering` moves requests on within nginx.
+    pub(crate) fn shown_call(self) -> Option<String> {
+        match self {
+            Self::Envoy | Self::Kong => None,
+            Self::Apisix => {
+                let shown = abi::property(&APISIX_VARIABLE)?;
+                event::id_of(&String::from_utf8_lossy(&shown)).map(str::to_owned)
+            }
         }
     }
 

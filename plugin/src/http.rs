@@ -30,6 +30,8 @@ pub(crate) struct Http {
     /// The call, while it runs; `None` for other traffic, and once it is over.
     call: Option<Call>,
     published: Published,
+    /// The request was shown.
+    has_begun: bool,
     is_admitted: bool,
     /// Bytes of the request's body that are buffered so far.
     buffered: usize,
@@ -46,6 +48,7 @@ impl Http {
             root,
             call: None,
             published: Published::default(),
+            has_begun: false,
             is_admitted: false,
             buffered: 0,
             waiting: None,
@@ -53,7 +56,17 @@ impl Http {
         }
     }
 
+    pub(crate) const fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    /// Whether it is of the call with this id.
+    pub(crate) fn is_of(&self, id: &str) -> bool {
+        self.call.as_ref().is_some_and(|call| call.id() == id)
+    }
+
     pub(crate) fn on_request_headers(&mut self, root: &mut Root, end_of_stream: bool) -> Action {
+        self.has_begun = true;
         let host = root.host();
         let now = now();
         let pairs = root.metrics.note("get_header_map_pairs", abi::header_pairs(Headers::Request)).unwrap_or_default();

@@ -276,6 +276,8 @@ pub(crate) struct Exchange {
     pub(crate) filter: Option<u64>,
     /// The root context of its filter.
     pub(crate) root: u32,
+    /// The context that its response is told to, where that is another one.
+    pub(crate) moved: Option<u32>,
     pub(crate) started_ns: u64,
     pub(crate) request: Direction,
     pub(crate) response: Direction,
@@ -312,6 +314,7 @@ impl Exchange {
             worker,
             filter: None,
             root: ROOT,
+            moved: None,
             started_ns: now_ns,
             request,
             response: Direction::default(),

@@ -141,7 +141,8 @@ impl Process {
 
     /// The id of a context that is to be made.
     pub(crate) fn new_context(&mut self) -> u32 {
-        let is_free = |id: &u32| !self.exchanges.contains_key(id) && !self.roots.contains(id);
+        let is_moved = |id: &u32| self.exchanges.values().any(|exchange| exchange.moved == Some(*id));
+        let is_free = |id: &u32| !self.exchanges.contains_key(id) && !self.roots.contains(id) && !is_moved(id);
         if self.settings.profile.reuses_contexts()
             && let Some(free) = (ROOT..self.next_context).find(is_free)
         {

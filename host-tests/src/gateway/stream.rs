@@ -47,6 +47,13 @@ impl Stream {
         self
     }
 
+    /// A plugin of APISIX moves the request to another place of nginx (`proxy-buffering`, from 3.17 on): what comes is told
+    /// to a context of its own. The nginx variables stay.
+    pub fn moved(&self) -> &Self {
+        self.runner.moved(self.id);
+        self
+    }
+
     /// The upstream starts its response.
     pub fn respond(&self, head: ResponseHead) -> &Self {
         self.runner.respond(self.id, head);

@@ -198,3 +198,26 @@ fn an_answer_without_a_body_is_an_event_with_a_reason() {
         }
     }
 }
+
+#[test]
+fn a_call_that_apisix_moves_to_another_place_of_nginx_is_metered_to_its_end() {
+    let gateway = gateway(Profile::Apisix, "{}");
+    let exchanges = [streamed(), one(Dialect::Anthropic, true)];
+    let streams = exchanges.map(|exchange| ask(&gateway, exchange));
+    streams.iter().for_each(|stream| _ = stream.moved());
+    for (exchange, stream) in exchanges.into_iter().zip(streams).rev() {
+        stream.respond(exchange.response_head()).response_chunks(&exchange.response, 61);
+        let outcome = stream.finish();
+        let event = event_of(Profile::Apisix, &outcome).unwrap();
+        let unmoved = event_of(Profile::Apisix, &pass(&gateway, exchange, 61)).unwrap();
+        for field in ["outcome", "input_tokens", "output_tokens", "cost_usd", "usage_source"] {
+            assert_eq!(event[field], unmoved[field], "{field} of {:?}", exchange.dialect);
+        }
+    }
+    assert_eq!(events_logged(&gateway), 4);
+
+    let stream = ask(&gateway, streamed());
+    let half = &streamed().response[..streamed().response.len() / 2];
+    stream.moved().respond(streamed().response_head()).response_body(half, false).client_gone();
+    assert_eq!((&last_event(&gateway)["outcome"], events_logged(&gateway)), (&"client_gone".into(), 5));
+}

@@ -308,6 +308,12 @@ impl Call {
         self.unmetered = Some(Unmetered::ResponseUnreadable);
     }
 
+    /// What its event is known by.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// When the request arrived.
     #[must_use]
     pub const fn opened(&self) -> Timestamp {

@@ -25,6 +25,13 @@ use crate::usage::Usage;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+/// The id in an event of our own, as JSON. It stands at the beginning, before anything that others chose.
+#[must_use]
+pub fn id_of(json: &str) -> Option<&str> {
+    let (_, id) = json.split_once(r#""id":""#)?;
+    id.split_once('"').map(|(id, _)| id)
+}
+
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

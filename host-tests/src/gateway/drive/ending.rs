@@ -225,6 +225,11 @@ impl Runner {
                 self.call(id, callback, phase, &[id]);
             }
         }
+        // The context that saw the request ends last.
+        if self.edit(id, |exchange| exchange.moved.take()).is_some() {
+            self.call(id, "proxy_on_done", Phase::Done, &[id]);
+            self.call(id, "proxy_on_delete", Phase::Delete, &[id]);
+        }
         let mut process = self.process.borrow_mut();
         process.callouts.retain(|callout| callout.context != id);
         process.wishes.retain(|(context, _)| *context != id);

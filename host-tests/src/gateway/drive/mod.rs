@@ -226,6 +226,19 @@ impl Runner {
         self.after(id);
     }
 
+    /// What comes of a stream is told to a context of its own.
+    pub(crate) fn moved(&self, id: u32) {
+        if !self.edit(id, |exchange| exchange.is_open() && exchange.request.headers_sent && exchange.filter.is_some()) {
+            return;
+        }
+        let moved = self.process.borrow_mut().new_context();
+        let root = self.edit(id, |exchange| {
+            exchange.moved = Some(moved);
+            exchange.root
+        });
+        self.call(id, "proxy_on_context_create", Phase::Create, &[moved, root]);
+    }
+
     /// The upstream answers. Nothing happens if the request never reached it.
     pub(crate) fn respond(&self, id: u32, head: ResponseHead) {
         let started = self.edit(id, |exchange| {
@@ -310,7 +323,11 @@ impl Runner {
         let attached = self.edit(id, |exchange| exchange.filter);
         let own = self.vm.borrow_mut().take_if(|vm| Some(vm.generation()) == attached);
         let Some(mut vm) = own else { return self.without_filter(id) };
-        match vm.call(callback, phase, id, args) {
+        let mut args = args.to_vec();
+        if let (Some(moved), Some(context)) = (self.edit(id, |exchange| exchange.moved), args.first_mut()) {
+            *context = moved;
+        }
+        match vm.call(callback, phase, id, &args) {
             Ok((result, fuel)) => {
                 *self.vm.borrow_mut() = Some(vm);
                 self.edit(id, |exchange| exchange.fuel.push(fuel));
