@@ -1,7 +1,8 @@
 //! A Kong with the filter, on wasmtime, and what its Prometheus plugin shows.
 //!
 //! The text is what Kong 3.9's `wasmx.lua` makes of WasmX's metrics: `pw_<filter>_` in front, labels cut out of the name by
-//! `label_patterns`, dots in names as `_`, and histograms with bins at powers of two that appear when they are needed.
+//! `label_patterns`, colons in names as `_`, and histograms with bins at powers of two that appear when they are needed and
+//! are called like the histogram itself (seen in Kong 3.9.1).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -65,7 +66,7 @@ pub fn exposition(gateway: &Gateway) -> String {
     let labels: Vec<&str> = patterns.iter().map(|pattern| pattern["label"].as_str().expect("a label")).collect();
     let mut by_name: BTreeMap<String, Vec<(String, &Metric)>> = BTreeMap::new();
     for (key, metric) in metrics.iter() {
-        let (name, shown) = parsed(&format!("pw.tollgate.{key}"), &labels);
+        let (name, shown) = parsed(&format!("pw:tollgate:{key}"), &labels);
         by_name.entry(name).or_default().push((shown, metric));
     }
     by_name.iter().fold(String::new(), |mut text, (name, series)| {
@@ -92,7 +93,7 @@ fn parsed(key: &str, labels: &[&str]) -> (String, String) {
         .collect();
     let end = found.iter().map(|(at, _)| *at).min().unwrap_or(key.len());
     let shown: Vec<&str> = found.iter().map(|(_, label)| label.as_str()).collect();
-    (key[..end].replace('.', "_"), shown.join(","))
+    (key[..end].replace(':', "_"), shown.join(","))
 }
 
 fn samples(name: &str, labels: &str, metric: &Metric) -> String {
@@ -105,10 +106,10 @@ fn samples(name: &str, labels: &str, metric: &Metric) -> String {
     let mut text = String::new();
     for bin in bins {
         let count = metric.recorded.iter().filter(|value| **value <= bin).count();
-        let _ = writeln!(text, "{name}_bucket{{{labels}{comma}le=\"{bin}\"}} {count}");
+        let _ = writeln!(text, "{name}{{{labels}{comma}le=\"{bin}\"}} {count}");
     }
     let (count, sum) = (metric.recorded.len(), metric.recorded.iter().sum::<u64>());
-    let _ = writeln!(text, "{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {count}");
+    let _ = writeln!(text, "{name}{{{labels}{comma}le=\"+Inf\"}} {count}");
     let _ = writeln!(text, "{name}_sum{{{labels}}} {sum}\n{name}_count{{{labels}}} {count}");
     text
 }
