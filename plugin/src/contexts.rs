@@ -79,8 +79,8 @@ pub(crate) fn hand_on(context: u32) {
     });
 }
 
-/// A call of ours was answered, or failed: a root's, or a stream's own, whichever of them the gateway names (APISIX always
-/// names the root). Requests that waited for it go on.
+/// A call of ours was answered, or failed: a root's, or a stream's own, whichever of them the gateway names (Kong and APISIX
+/// always name the root). Requests that waited for it go on.
 pub(crate) fn on_callout_answered(context: u32, token: u32, is_answered: bool, body_size: usize) {
     let told = with(|contexts| {
         let root = contexts.streams.get(&context).map_or(context, |(root, _)| *root);

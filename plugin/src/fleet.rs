@@ -71,6 +71,8 @@ struct Waiting {
     context: u32,
     account: Box<str>,
     amount: i128,
+    /// It made a request itself, and its gateway goes on with it at the answer to that alone.
+    is_own: bool,
 }
 
 /// What a worker keeps what it hears in.
@@ -121,7 +123,7 @@ impl Fleet {
         if books.now < self.not_before {
             return false;
         }
-        self.waiting.push(Waiting { context, account: account.as_str().into(), amount });
+        self.waiting.push(Waiting { context, account: account.as_str().into(), amount, is_own });
         let is_asked = self.sent.iter().any(|sent| sent.asks.iter().any(|(asked, _)| asked == account));
         if is_asked && !is_own {
             return true;
@@ -177,7 +179,10 @@ impl Fleet {
         let Sent { asks, own, .. } = self.sent.swap_remove(place);
         let is_answered = self.learn(&asks, status, body, books);
         let is_asked = |waiting: &Waiting| asks.iter().any(|(account, _)| account.as_str() == &*waiting.account);
-        let is_told = |waiting: &Waiting| own.map_or_else(|| is_asked(waiting), |own| waiting.context == own);
+        let is_told = |waiting: &Waiting| match own {
+            Some(own) => waiting.context == own,
+            None => !waiting.is_own && is_asked(waiting),
+        };
         let (told, others) = std::mem::take(&mut self.waiting).into_iter().partition(is_told);
         self.waiting = others;
         let told: Vec<Waiting> = told;

@@ -176,6 +176,12 @@ impl Host {
         matches!(self, Self::Envoy)
     }
 
+    /// Whether a local reply may have a body in the callback of a callout that failed. Kong puts it where the callout's body
+    /// was, and then empties that: the client's connection is closed without an answer.
+    pub(crate) const fn answers_after_failures(self) -> bool {
+        matches!(self, Self::Envoy | Self::Apisix)
+    }
+
     /// Whether workers can share state here. Kong kills a request that tries without a configured zone
     /// (`nginx_wasm_shm_kv`), so there the operator must say so; APISIX has nothing of the kind.
     pub(crate) const fn has_shared_data(self, choice: SharedData) -> bool {

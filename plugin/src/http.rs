@@ -37,6 +37,8 @@ pub(crate) struct Http {
     buffered: usize,
     /// The request's body, while the call waits for the other gateways of its fleet, and since when.
     waiting: Option<(Buffered, Timestamp)>,
+    /// They could not be asked, and this is the callback that says so.
+    is_unheard: bool,
     /// Bytes of the response's body still to come, where only its length tells the end.
     awaited: Option<usize>,
 }
@@ -52,6 +54,7 @@ impl Http {
             is_admitted: false,
             buffered: 0,
             waiting: None,
+            is_unheard: false,
             awaited: None,
         }
     }
@@ -320,6 +323,7 @@ impl Http {
         let Some((body, since)) = self.waiting.take() else { return Action::Continue };
         let Some(call) = &mut self.call else { return Action::Continue };
         let verdict = brake::heard(root, call, body.as_body(), is_answered, now());
+        self.is_unheard = !is_answered;
         self.decide(root, verdict, body, since)
     }
 
@@ -353,7 +357,9 @@ impl Http {
     fn deny(&mut self, root: &mut Root, denial: &Denial) -> Action {
         let mut headers = vec![("content-type", "application/json")];
         headers.extend(denial.headers.iter().map(|(name, value)| (*name, value.as_str())));
-        let sent = abi::send_local_response(denial.status, "tollgate_denied", &headers, &denial.body);
+        let is_bare = self.is_unheard && !root.host().answers_after_failures();
+        let body = if is_bare { "" } else { &*denial.body };
+        let sent = abi::send_local_response(denial.status, "tollgate_denied", &headers, body);
         if root.metrics.note("send_local_response", sent).is_none() {
             abi::log(LogLevel::Critical, "tollgate cannot refuse a call: the gateway does not send the answer");
             return Action::Continue;

@@ -165,7 +165,7 @@ impl Root {
         }
         let outcome = if waits { "asked" } else { "unreachable" };
         let limit = books.limits.get(limit).map_or("", |limit| &limit.id);
-        books.metrics.count(metric::STORE_WAITS, &[(label::LIMIT, limit), (label::OUTCOME, outcome)], 1);
+        books.metrics.count(metric::STORE_WAITS, &[(label::OUTCOME, outcome), (label::LIMIT, limit)], 1);
         waits
     }
 

@@ -247,15 +247,26 @@ impl Profile {
         self == Self::Kong
     }
 
-    /// APISIX takes `set_effective_context` and goes on acting for the request that it called back for [source].
+    /// Kong and APISIX take `set_effective_context` and go on acting for the request that they called back for [source].
     pub(crate) fn ignores_effective_context(self) -> bool {
-        self == Self::Apisix
+        self != Self::Envoy
     }
 
-    /// The context that a callout's callback names: APISIX always names the root (seen with several streams that wait at a
-    /// time), the others who made the call.
+    /// The context that a callout's callback names: Kong and APISIX always name the root (seen with several streams that
+    /// wait at a time), Envoy who made the call.
     pub(crate) fn names_root_in_callouts(self) -> bool {
-        self == Self::Apisix
+        self != Self::Envoy
+    }
+
+    /// A local reply with a body from the callback of a callout that failed: Kong puts the body where that of the callout was
+    /// and empties it, so that the client's connection is closed without an answer (seen in Kong 3.9.1). Here a trap.
+    pub(crate) fn empties_replies_to_failed_callouts(self) -> bool {
+        self == Self::Kong
+    }
+
+    /// A second local reply of a stream is a host trap on Kong; the others keep the first.
+    pub(crate) fn traps_on_second_reply(self) -> bool {
+        self == Self::Kong
     }
 
     /// APISIX runs one callout of a stream at a time [source].
@@ -299,7 +310,8 @@ impl Profile {
         self == Self::Envoy
     }
 
-    /// Shared data is gone with the last VM of its `vm_id` on Envoy; Kong's zones belong to the master process.
+    /// Shared data is gone with the last VM of its `vm_id` on Envoy; Kong's zones belong to the workers of one
+    /// configuration of nginx, so they outlive a VM, and `kong reload` begins with new ones (seen in Kong 3.9.1).
     pub(crate) fn data_dies_with_last_vm(self) -> bool {
         self == Self::Envoy
     }

@@ -195,6 +195,30 @@ fn a_call_that_asks_the_store_itself_is_decided_by_its_own_answer() {
 }
 
 #[test]
+fn a_call_that_asks_the_store_itself_is_not_decided_by_what_a_timer_is_told() {
+    let mut fleet = Fleet::new(Profile::Kong, r#""limit": 1, "fleet": "strict""#);
+    // The other gateway spends it all.
+    assert_eq!(fleet.call(1).status(), 200);
+    let waiting = fleet.open(0);
+    let own = fleet.gateways[0].pending_callouts()[0].token;
+    (0..4).for_each(|_| fleet.gateways[0].advance(Duration::from_millis(100)));
+    let mut others = fleet.gateways[0].pending_callouts();
+    others.retain(|callout| callout.token != own);
+    assert!(!others.is_empty());
+    for callout in others {
+        let reply = fleet.reply(&callout);
+        fleet.gateways[0].answer(callout.token, reply).expect("it was pending");
+    }
+    fleet.serve();
+    let outcome = answer_chat(waiting, 200, 5);
+    let event = replay::event_of(Profile::Kong, &outcome).expect("an event");
+    assert_eq!((outcome.status(), &event["outcome"]), (429, &"denied".into()), "by its own answer");
+    // Kong finds labels in this order alone.
+    let name = format!("{};outcome=asked;limit=shared", metric::STORE_WAITS);
+    assert!(fleet.gateways[0].metrics().iter().any(|(known, _)| *known == name));
+}
+
+#[test]
 fn without_a_store_the_failure_mode_decides_and_calls_do_not_wait_again_and_again() {
     for profile in Profile::ALL {
         for (failure_mode, status) in [("closed", 503), ("open", 200)] {
@@ -205,7 +229,8 @@ fn without_a_store_the_failure_mode_decides_and_calls_do_not_wait_again_and_agai
                 let stream = fleet.open(0);
                 let callout = gateway.pending_callouts().pop().expect("the call waits");
                 gateway.fail(callout.token).expect("it was pending");
-                assert_eq!(answer_chat(stream, 200, 5).status(), status, "{profile:?} {mode} {failure_mode}");
+                let outcome = answer_chat(stream, 200, 5);
+                assert_eq!((outcome.status(), outcome.trap), (status, None), "{profile:?} {mode} {failure_mode}");
                 let next = fleet.open(0);
                 assert!(gateway.pending_callouts().is_empty(), "{profile:?} {mode}: it is known to be away");
                 assert_eq!(answer_chat(next, 200, 5).status(), status, "{profile:?} {mode} {failure_mode}");

@@ -82,12 +82,26 @@ fn kong_resumes_after_the_callout_and_then_shows_the_body() {
 
 #[test]
 fn a_failed_callout_comes_back_with_all_zeros() {
-    let gateway = gateway(KONG, "request_body dispatch 10.0.0.1:80 100\nrequest_body pause\ncall reply 503 down");
+    let gateway = gateway(KONG, "request_body dispatch 10.0.0.1:80 100\nrequest_body pause\ncall reply 503");
     let stream = call(&gateway);
     gateway.advance(Duration::from_millis(100));
     assert!(logged(&gateway).contains(&"call(token 1, 0 headers, 0 bytes, 0 trailers)".to_owned()));
     let outcome = stream.finish();
     assert_eq!((outcome.status(), outcome.upstream), (503, None));
+}
+
+#[test]
+fn kong_sends_nothing_where_a_failed_callout_is_replied_to_with_a_body() {
+    let gateway = gateway(KONG, "request_body dispatch 10.0.0.1:80 100\nrequest_body pause\ncall reply 503 down");
+    let stream = call(&gateway);
+    gateway.advance(Duration::from_millis(100));
+    assert!(stream.finish().trap.unwrap().contains("nothing is sent"));
+}
+
+#[test]
+fn kong_traps_on_a_second_local_reply() {
+    let gateway = gateway(KONG, "request_body reply 429 no\nrequest_body reply 503 no");
+    assert!(call(&gateway).finish().trap.unwrap().contains("already stashed"));
 }
 
 #[test]

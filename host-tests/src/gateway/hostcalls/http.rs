@@ -186,11 +186,21 @@ pub(super) fn local_reply(guest: &mut Guest<'_, '_>, args: Args<'_>) -> Answer {
     let body = guest.read(args.u32(3), args.u32(4))?;
     let headers = Headers::decode(&guest.read(args.u32(5), args.u32(6))?).ok_or(Status::PARSE_FAILURE)?;
     let reply = LocalReply { status: args.u32(0), headers, body, details, grpc_status: args.u32(7).cast_signed() };
-    let context = guest.state().context;
+    let state = guest.state();
+    let (context, profile) = (state.context, state.settings.profile);
+    let is_failure = state.phase == Phase::CallResponse && state.reply.is_none();
+    if is_failure && !reply.body.is_empty() && profile.empties_replies_to_failed_callouts() {
+        return Err(Refusal::Trap(
+            "the body of a reply to a failed callout is emptied, and nothing is sent".to_owned(),
+        ));
+    }
     let mut process = guest.process();
     let exchange = process.exchange(context).ok_or(Status::BAD_ARGUMENT)?;
     if exchange.finalising {
         return Err(Status::BAD_ARGUMENT.into());
+    }
+    if exchange.local_reply.is_some() && profile.traps_on_second_reply() {
+        return Err(Refusal::Trap("local response already stashed".to_owned()));
     }
     exchange.local_reply.get_or_insert(reply);
     Ok(())
