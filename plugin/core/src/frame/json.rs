@@ -7,6 +7,7 @@
 //! below; malformed input ends the document and is reported as such, never a panic.
 //! Must not know: SSE, providers, what a field means.
 
+use super::marks;
 use std::any::Any;
 use std::fmt::{self, Debug, Formatter};
 use std::marker::PhantomData;
@@ -46,36 +47,40 @@ pub struct Node<F: 'static> {
 
 /// A [`Node`] of any shape: what a scanner walks along, one program for all of them.
 pub trait Shape: Any + Sync {
-    /// What to report there.
-    fn take(&self) -> Take;
-    /// Nothing below it matters.
-    fn is_leaf(&self) -> bool;
+    /// The place itself.
+    fn place(&'static self) -> Place;
     /// The place below that has this key.
-    fn below(&self, key: &[u8]) -> Option<Spot>;
+    fn below(&self, key: &[u8]) -> Option<Place>;
 }
 
 /// A place in a document, as a scanner reports it.
 pub type Spot = &'static dyn Shape;
 
+/// A place, and all that a scanner asks of it, so that it asks once.
+#[derive(Clone, Copy)]
+pub struct Place {
+    spot: Spot,
+    take: Take,
+    /// Nothing below it matters.
+    is_leaf: bool,
+}
+
 /// Names of fields are nothing that the module must carry.
-impl Debug for dyn Shape {
+impl Debug for Place {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Shape").field("take", &self.take()).finish_non_exhaustive()
+        formatter.debug_struct("Place").field("take", &self.take).finish_non_exhaustive()
     }
 }
 
 impl<F: Sync + 'static> Shape for Node<F> {
-    fn take(&self) -> Take {
-        self.take
+    fn place(&'static self) -> Place {
+        Place { spot: self, take: self.take, is_leaf: self.fields.is_empty() }
     }
 
-    fn is_leaf(&self) -> bool {
-        self.fields.is_empty()
-    }
-
-    fn below(&self, key: &[u8]) -> Option<Spot> {
-        let found = self.fields.iter().find(|node| node.key.as_bytes() == key)?;
-        Some(found)
+    fn below(&self, key: &[u8]) -> Option<Place> {
+        // Most keys are nobody's: their first bytes tell.
+        let mut nodes = self.fields.iter().filter(|node| node.key.len() == key.len());
+        nodes.find(|node| node.key.as_bytes().first() == key.first() && node.key.as_bytes() == key).map(Node::place)
     }
 }
 
@@ -246,17 +251,17 @@ enum Escape {
 #[derive(Debug)]
 struct Level {
     object: bool,
-    node: Spot,
+    place: Place,
 }
 
 /// The scanner. Feed it pieces; call [`Scanner::end`] where the input of a document ends.
 #[derive(Debug)]
 pub struct Scanner {
-    root: Spot,
+    root: Place,
     state: State,
     levels: Vec<Level>,
     /// The place of the value that is being read or must follow.
-    node: Spot,
+    place: Place,
     value: Vec<u8>,
     too_long: bool,
     escape: Escape,
@@ -269,11 +274,12 @@ impl Scanner {
     /// A scanner for documents of the shape under `root`.
     #[must_use]
     pub fn new(root: Spot) -> Self {
+        let root = root.place();
         Self {
             root,
             state: State::Start,
             levels: Vec::new(),
-            node: root,
+            place: root,
             value: Vec::new(),
             too_long: false,
             escape: Escape::None,
@@ -290,7 +296,9 @@ impl Scanner {
                 State::Skip { depth, string, escaped } => self.skip(rest, depth, string, escaped, visit),
                 State::InString(purpose) => self.string(rest, purpose, visit),
                 State::InNumber | State::InLiteral if is_word(byte) => {
-                    self.keep(&[byte]);
+                    let length = rest.iter().take_while(|byte| is_word(**byte)).count();
+                    let (word, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+                    self.keep(word);
                     after
                 }
                 State::InNumber => self.number_ends(rest, visit),
@@ -328,7 +336,7 @@ impl Scanner {
         self.levels.clear();
         self.value.clear();
         self.state = State::Start;
-        self.node = self.root;
+        self.place = self.root;
         self.raw = false;
         end
     }
@@ -337,26 +345,26 @@ impl Scanner {
         let too_deep = self.levels.len() >= DEPTH_MAX;
         match byte {
             b']' if self.state == State::Item => return self.container_ends(after, visit),
-            b'{' if self.node.take() == Take::Raw => {
+            b'{' if self.place.take == Take::Raw => {
                 self.raw = true;
                 return self.skip(rest, 0, false, false, visit);
             }
-            b'{' | b'[' if too_deep || (self.node.is_leaf() && self.node.take() == Take::Path) => {
+            b'{' | b'[' if too_deep || (self.place.is_leaf && self.place.take == Take::Path) => {
                 return self.skip(rest, 0, false, false, visit);
             }
             b'{' => {
-                if self.node.take() == Take::Object {
-                    visit.open(self.node);
+                if self.place.take == Take::Object {
+                    visit.open(self.place.spot);
                 }
-                self.levels.push(Level { object: true, node: self.node });
+                self.levels.push(Level { object: true, place: self.place });
                 self.state = State::KeyOrEnd;
             }
             b'[' => {
-                self.levels.push(Level { object: false, node: self.node });
+                self.levels.push(Level { object: false, place: self.place });
                 self.state = State::Item;
             }
             b'"' => {
-                let purpose = match self.node.take() {
+                let purpose = match self.place.take {
                     Take::Value => Purpose::Value,
                     Take::Text => Purpose::Text,
                     Take::Path | Take::Object | Take::Raw => return self.skip(rest, 0, false, false, visit),
@@ -381,7 +389,7 @@ impl Scanner {
         match (byte, level.object) {
             (b',', true) => self.state = State::Key,
             (b',', false) => {
-                self.node = level.node;
+                self.place = level.place;
                 self.state = State::Value;
             }
             (b'}', true) | (b']', false) => return self.container_ends(after, visit),
@@ -391,10 +399,10 @@ impl Scanner {
     }
 
     fn container_ends<'a>(&mut self, after: &'a [u8], visit: &mut dyn Visit<Spot>) -> &'a [u8] {
-        if let Some(Level { object: true, node }) = self.levels.pop()
-            && node.take() == Take::Object
+        if let Some(Level { object: true, place }) = self.levels.pop()
+            && place.take == Take::Object
         {
-            visit.close(node);
+            visit.close(place.spot);
         }
         self.value_ends(visit);
         after
@@ -403,7 +411,7 @@ impl Scanner {
     /// A value of any kind is complete: on to what may follow it.
     fn value_ends(&mut self, visit: &mut dyn Visit<Spot>) {
         if self.levels.is_empty() {
-            self.node = self.root;
+            self.place = self.root;
             self.state = State::Start;
             visit.document();
         } else {
@@ -414,8 +422,8 @@ impl Scanner {
     fn number_ends<'a>(&mut self, rest: &'a [u8], visit: &mut dyn Visit<Spot>) -> &'a [u8] {
         match std::str::from_utf8(&self.value) {
             Ok(text) if is_number(text) => {
-                if self.node.take() == Take::Value {
-                    visit.value(self.node, if self.too_long { Value::TooLong } else { Value::Number(text) });
+                if self.place.take == Take::Value {
+                    visit.value(self.place.spot, if self.too_long { Value::TooLong } else { Value::Number(text) });
                 }
                 self.value_ends(visit);
                 rest
@@ -431,8 +439,8 @@ impl Scanner {
             b"null" => Value::Null,
             _ => return self.malformed(),
         };
-        if self.node.take() == Take::Value {
-            visit.value(self.node, value);
+        if self.place.take == Take::Value {
+            visit.value(self.place.spot, value);
         }
         self.value_ends(visit);
         rest
@@ -451,11 +459,19 @@ impl Scanner {
         if self.escape != Escape::None {
             return self.escaped(rest, purpose, visit);
         }
-        let plain = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-        let (run, rest) = rest.split_at_checked(plain).unwrap_or((rest, &[]));
-        if !run.is_empty() {
-            self.lone_surrogate(purpose, visit);
-            self.take(run, purpose, visit);
+        let (run, rest) = rest.split_at_checked(marks::unescaped(rest)).unwrap_or((rest, &[]));
+        let is_first = self.value.is_empty() && !self.too_long && self.high_surrogate.is_none();
+        match rest {
+            // The whole string is in view, as nearly all are.
+            [b'"', after @ ..] if is_first && purpose != Purpose::Text => {
+                self.string_ends(run, run.len() > VALUE_MAX, purpose, visit);
+                return after;
+            }
+            _ if run.is_empty() => {}
+            _ => {
+                self.lone_surrogate(purpose, visit);
+                self.take(run, purpose, visit);
+            }
         }
         match rest.split_first() {
             Some((b'\\', after)) => {
@@ -464,20 +480,22 @@ impl Scanner {
             }
             Some((_, after)) => {
                 self.lone_surrogate(purpose, visit);
-                self.string_ends(purpose, visit);
+                let value = std::mem::take(&mut self.value);
+                self.string_ends(&value, self.too_long, purpose, visit);
+                self.value = value;
                 after
             }
             None => rest,
         }
     }
 
-    fn string_ends(&mut self, purpose: Purpose, visit: &mut dyn Visit<Spot>) {
+    fn string_ends(&mut self, string: &[u8], too_long: bool, purpose: Purpose, visit: &mut dyn Visit<Spot>) {
         match purpose {
             Purpose::Key => {
-                let level = self.levels.last().map_or(self.root, |level| level.node);
-                match level.below(&self.value).filter(|_| !self.too_long) {
-                    Some(node) => {
-                        self.node = node;
+                let level = self.levels.last().map_or(self.root, |level| level.place);
+                match level.spot.below(string).filter(|_| !too_long) {
+                    Some(place) => {
+                        self.place = place;
                         self.state = State::Colon;
                     }
                     // The colon belongs to what is skipped; a value that follows it ends the skipping.
@@ -485,8 +503,8 @@ impl Scanner {
                 }
             }
             Purpose::Value => {
-                let text = std::str::from_utf8(&self.value).ok().filter(|_| !self.too_long);
-                visit.value(self.node, text.map_or(Value::TooLong, Value::Text));
+                let text = std::str::from_utf8(string).ok().filter(|_| !too_long);
+                visit.value(self.place.spot, text.map_or(Value::TooLong, Value::Text));
                 self.value_ends(visit);
             }
             Purpose::Text => self.value_ends(visit),
@@ -563,7 +581,7 @@ impl Scanner {
 
     fn take(&mut self, bytes: &[u8], purpose: Purpose, visit: &mut dyn Visit<Spot>) {
         match purpose {
-            Purpose::Text => visit.text(self.node, bytes),
+            Purpose::Text => visit.text(self.place.spot, bytes),
             Purpose::Key | Purpose::Value => self.keep(bytes),
         }
     }
@@ -575,11 +593,9 @@ impl Scanner {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        if self.value.len().saturating_add(bytes.len()) > VALUE_MAX {
-            self.too_long = true;
-        } else {
-            self.value.extend_from_slice(bytes);
-        }
+        let room = VALUE_MAX.saturating_sub(self.value.len());
+        self.value.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        self.too_long |= bytes.len() > room;
     }
 
     /// Passes over a value whose inside nobody asked for; hands it over where it was asked for as it is.
@@ -594,10 +610,10 @@ impl Scanner {
         let rest = self.pass(bytes, depth, string, escaped, visit);
         if self.raw {
             let passed = bytes.len().saturating_sub(rest.len());
-            visit.raw(self.node, bytes.get(..passed).unwrap_or(&[]));
+            visit.raw(self.place.spot, bytes.get(..passed).unwrap_or(&[]));
             if !matches!(self.state, State::Skip { .. }) {
                 self.raw = false;
-                visit.close(self.node);
+                visit.close(self.place.spot);
             }
         }
         rest
