@@ -52,7 +52,9 @@ pub fn for_tests(shipped: &Value, options: &Options, access_log: &Path) -> Resul
     }
     let behind_the_router = if options.at_upstream { Some(take_filter(&mut config)?) } else { None };
     let manager = connection_manager(&mut config)?;
-    for route in array(manager, "/route_config/virtual_hosts/0/routes")? {
+    let routes = array(manager, "/route_config/virtual_hosts/0/routes")?;
+    routes.splice(..0, options.first_routes.iter().cloned());
+    for route in routes {
         let action = at(route, "/route")?.as_object_mut().ok_or_else(|| missing("route"))?;
         action.extend(options.route_policy.clone());
     }

@@ -91,6 +91,8 @@ pub struct Options {
     pub at_upstream: bool,
     /// What every route is given beside what it has: a policy of retries.
     pub route_policy: serde_json::Map<String, Value>,
+    /// Routes before the shipped ones.
+    pub first_routes: Vec<Value>,
     /// Fields to add to the access log, each with its format.
     pub extra_log_fields: Vec<(String, String)>,
     /// Sends every path upstream, not only those of the two providers that the shipped routes name.
@@ -117,6 +119,7 @@ impl Options {
             extra_filters: Vec::new(),
             at_upstream: false,
             route_policy: serde_json::Map::new(),
+            first_routes: Vec::new(),
             extra_log_fields: Vec::new(),
             any_path: false,
             buffer_limit: None,
