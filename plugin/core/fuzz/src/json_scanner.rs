@@ -1,7 +1,5 @@
 //! Any bytes, cut anywhere, scan to the same reports. The first byte says how long the pieces are.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use tollgate_core::frame::json::{DocumentEnd, Fields, Node, Scanner, Take, Value, Visit};
 
 static SHAPE: Node<&str> = Node {
@@ -60,8 +58,8 @@ fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<(String, Vec<u8>
     (seen.0, end)
 }
 
-fuzz_target!(|bytes: &[u8]| {
+pub(crate) fn run(bytes: &[u8]) {
     let Some((size, document)) = bytes.split_first() else { return };
     let size = usize::from(*size).max(1);
     assert_eq!(scan(document.chunks(size)), scan([document]));
-});
+}

@@ -1,11 +1,9 @@
 //! Any bytes are a request in some dialect, or refused. The first byte chooses the dialect.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use tollgate_core::dialect::{Dialect, ToolText};
 use tollgate_core::prompt::Piece;
 
-fuzz_target!(|bytes: &[u8]| {
+pub(crate) fn run(bytes: &[u8]) {
     let Some((choice, body)) = bytes.split_first() else { return };
     let dialect = Dialect::ALL[usize::from(*choice) % Dialect::ALL.len()];
     let Ok(request) = dialect.read_request(body) else { return };
@@ -19,4 +17,4 @@ fuzz_target!(|bytes: &[u8]| {
     }
     // Nothing is counted that is not in the body.
     assert!(text <= body.len() * 4, "{text} bytes of text in a body of {}", body.len());
-});
+}

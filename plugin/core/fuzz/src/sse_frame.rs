@@ -1,7 +1,5 @@
 //! Any bytes, cut anywhere, frame to the same events. The first byte says how long the pieces are.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use tollgate_core::frame::sse::{Sse, Visit};
 
 #[derive(Default, PartialEq, Debug)]
@@ -26,8 +24,8 @@ fn frame<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Seen {
     seen
 }
 
-fuzz_target!(|bytes: &[u8]| {
+pub(crate) fn run(bytes: &[u8]) {
     let Some((size, stream)) = bytes.split_first() else { return };
     let size = usize::from(*size).max(1);
     assert_eq!(frame(stream.chunks(size)), frame([stream]));
-});
+}
