@@ -14,6 +14,8 @@ include!(concat!(env!("OUT_DIR"), "/zone_tables.rs"));
 const MINUTE_MS: u64 = 60 * 1_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
 const MINUTES_PER_DAY: i64 = 24 * 60;
+/// Longer than every name and its mistakes.
+const NAME_MAX: usize = 48;
 
 /// Whose clocks and calendar count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +99,9 @@ impl Zone {
     /// offset, since their sign is the other way around.
     #[must_use]
     pub fn meant(text: &str) -> Option<&'static str> {
+        if text.len() > NAME_MAX {
+            return None;
+        }
         let text = text.to_ascii_lowercase();
         let distance = |name: &str| {
             let name = name.to_ascii_lowercase();
@@ -236,6 +241,7 @@ mod tests {
             ("UTC+2", None),
             ("CEST", None),
             ("", None),
+            (&*"Europe/Berlin".repeat(4), None),
         ] {
             assert_eq!(Zone::meant(text), meant, "{text}");
         }
