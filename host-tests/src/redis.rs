@@ -4,7 +4,7 @@
 //! returns; dropping a [`Store`] stops both, by their ids.
 //! Must not know: what gateways store.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -46,6 +46,8 @@ pub struct Store {
     redis_port: u16,
     webdis: Process,
     webdis_port: u16,
+    /// Writes down what scripts do.
+    monitor: Option<Process>,
 }
 
 #[derive(Debug)]
@@ -80,14 +82,20 @@ impl Store {
         let directory = tempfile::Builder::new().prefix("tollgate-redis-").tempdir()?;
         let (redis_port, webdis_port) = (free_port()?, free_port()?);
         let redis = start_redis(&programs, directory.path(), redis_port)?;
-        let webdis = start_webdis(&programs, directory.path(), redis_port, webdis_port)?;
-        Ok(Self { programs, directory, redis, redis_port, webdis, webdis_port })
+        let webdis = start_webdis(&programs, directory.path(), redis_port, webdis_port, None)?;
+        Ok(Self { programs, directory, redis, redis_port, webdis, webdis_port, monitor: None })
     }
 
     /// Where webdis listens.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.webdis_port
+    }
+
+    /// Where Redis itself listens, as its clients write it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.redis_port)
     }
 
     /// Kills Redis.
@@ -101,7 +109,42 @@ impl Store {
     /// When it does not become ready.
     pub fn restart_redis(&mut self) -> Result<(), RedisError> {
         self.redis = start_redis(&self.programs, self.directory.path(), self.redis_port)?;
+        if self.monitor.is_some() { self.watch() } else { Ok(()) }
+    }
+
+    /// From now on, what scripts do is written down.
+    ///
+    /// # Errors
+    /// When `redis-cli` cannot be run.
+    pub fn watch(&mut self) -> Result<(), RedisError> {
+        let log = OpenOptions::new().create(true).append(true).open(self.monitor_path())?;
+        let path = self.monitor_path();
+        // It says so when it has begun.
+        let count = || fs::read_to_string(&path).ok().map(|log| log.lines().filter(|line| *line == "OK").count());
+        let before = count().unwrap_or(0);
+        let mut monitor = program(&self.programs, "redis-cli");
+        monitor.args(["-p", &self.redis_port.to_string(), "MONITOR"]).stdout(log).stderr(Stdio::null());
+        self.monitor = Some(Process(monitor.spawn()?));
+        wait::until(START_LIMIT, || count().filter(|now| *now > before)).ok_or(RedisError::NotReady("MONITOR"))?;
         Ok(())
+    }
+
+    /// What scripts did since Redis was watched: when, in milliseconds since 1970, and the words of each command.
+    #[must_use]
+    pub fn seen(&self) -> Vec<(u64, Vec<String>)> {
+        let log = fs::read_to_string(self.monitor_path()).unwrap_or_default();
+        let by_scripts = log.lines().filter(|line| line.contains(" [0 lua] "));
+        by_scripts
+            .filter_map(|line| {
+                let (seconds, micros) = line.split_once(' ')?.0.split_once('.')?;
+                let millis = seconds.parse::<u64>().ok()? * 1_000 + micros.parse::<u64>().ok()? / 1_000;
+                Some((millis, line.split('"').skip(1).step_by(2).map(str::to_owned).collect()))
+            })
+            .collect()
+    }
+
+    fn monitor_path(&self) -> PathBuf {
+        self.directory.path().join("monitor.log")
     }
 
     /// Kills webdis.
@@ -114,7 +157,24 @@ impl Store {
     /// # Errors
     /// When it does not become ready.
     pub fn restart_webdis(&mut self) -> Result<(), RedisError> {
-        self.webdis = start_webdis(&self.programs, self.directory.path(), self.redis_port, self.webdis_port)?;
+        self.start_webdis_with(None)
+    }
+
+    /// From now on Redis allows no more than these rights, to whoever knows the password; webdis does, and no other program of
+    /// this store.
+    ///
+    /// # Errors
+    /// When webdis does not become ready.
+    pub fn restrict(&mut self, rights: &[&str], password: &str) -> Result<(), RedisError> {
+        self.kill_webdis();
+        let user = ["ACL", "SETUSER", "default", "reset", "on", &format!(">{password}")];
+        self.command(&[&user, rights].concat())?;
+        self.start_webdis_with(Some(password))
+    }
+
+    fn start_webdis_with(&mut self, password: Option<&str>) -> Result<(), RedisError> {
+        let directory = self.directory.path();
+        self.webdis = start_webdis(&self.programs, directory, self.redis_port, self.webdis_port, password)?;
         Ok(())
     }
 
@@ -132,6 +192,14 @@ impl Store {
     /// When it cannot be told to.
     pub fn resume_webdis(&self) -> io::Result<()> {
         self.webdis.signal("-CONT")
+    }
+
+    /// From now on it grants leases, as a store does that has had its data for a while.
+    ///
+    /// # Errors
+    /// As [`Store::command`].
+    pub fn settle(&self, key_prefix: &str) -> Result<(), RedisError> {
+        self.command(&["SET", &format!("{key_prefix}generation"), "settled:0"]).map(|_| ())
     }
 
     /// What Redis says to a command, as `redis-cli` prints it.
@@ -176,7 +244,13 @@ fn start_redis(programs: &Path, directory: &Path, port: u16) -> Result<Process, 
 }
 
 /// The shipped configuration, with what must differ between machines.
-fn start_webdis(programs: &Path, directory: &Path, redis: u16, port: u16) -> Result<Process, RedisError> {
+fn start_webdis(
+    programs: &Path,
+    directory: &Path,
+    redis: u16,
+    port: u16,
+    password: Option<&str>,
+) -> Result<Process, RedisError> {
     let shipped = fs::read(artifact::root().join("examples/fleet/webdis.json"))?;
     let mut config: Value = serde_json::from_slice(&shipped).map_err(|error| RedisError::Config(error.to_string()))?;
     let Some(fields) = config.as_object_mut() else { return Err(RedisError::Config("no object".to_owned())) };
@@ -188,6 +262,9 @@ fn start_webdis(programs: &Path, directory: &Path, redis: u16, port: u16) -> Res
         ("logfile", json!(directory.join("webdis.log"))),
     ] {
         fields.insert(name.to_owned(), value).ok_or_else(|| RedisError::Config(format!("no {name}")))?;
+    }
+    if let Some(password) = password {
+        fields.insert("redis_auth".to_owned(), password.into());
     }
     let path = directory.join("webdis.json");
     fs::write(&path, config.to_string())?;
@@ -211,7 +288,7 @@ fn says(port: u16, request: &str) -> io::Result<String> {
     Ok(String::from_utf8_lossy(said.get(..length).unwrap_or_default()).into_owned())
 }
 
-fn free_port() -> io::Result<u16> {
+pub(crate) fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 

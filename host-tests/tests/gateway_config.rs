@@ -112,6 +112,25 @@ fn apisix_has_the_plugin_and_the_variable_and_every_conf_is_valid() {
 }
 
 #[test]
+fn the_examples_of_a_fleet_are_the_same_budgets_in_the_files_of_each_gateway() {
+    let mut expected: Value = serde_json::from_str(&read("examples/fleet-budget.json")).expect("JSON");
+    expected["store"] = json!({
+        "target": "webdis:7379", "headers": expected["store"]["headers"].clone(),
+    });
+    let kong = yaml("examples/fleet/kong.yml");
+    let [kong] = members(&kong, "config")[..] else { panic!("one filter") };
+    let mut kong = kong.clone();
+    check("examples/fleet/kong.yml", &kong);
+    kong.as_object_mut().expect("an object").remove("shared_data").expect("workers share a budget only with it");
+    assert_eq!(kong, expected);
+    let apisix = yaml("examples/fleet/apisix.yaml");
+    let [apisix] = members(&apisix, "conf")[..] else { panic!("one filter") };
+    check("examples/fleet/apisix.yaml", apisix);
+    assert_eq!(*apisix, expected);
+    assert!(read("examples/fleet/apisix.yaml").ends_with("\n#END\n"), "APISIX reads the file only when it ends so");
+}
+
+#[test]
 fn the_examples_for_gateways_built_on_envoy_carry_a_valid_configuration() {
     for (file, place) in [
         ("examples/istio-wasmplugin.yaml", "/spec/pluginConfig"),

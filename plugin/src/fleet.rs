@@ -2,7 +2,8 @@
 //!
 //! Every account in use is told of once in an interval, by whichever worker comes to it first: the account itself says
 //! when it was told of last. Where a call cannot be decided by what is known, it waits for an answer; many calls wait
-//! for one.
+//! for one. A store that lost its data is told of every account anew; so that this does not take long to be noticed, no
+//! worker that heard of the store once is silent for long.
 //! Invariants: what is kept, under way and waiting is bounded; a call that waits is told, answer or not; a request that
 //! fails is made again later, by a new one that says everything anew.
 //! Must not know: what is said of an account, how the store adds it up.
@@ -13,9 +14,9 @@ use crate::output::Metrics;
 use crate::store::Store;
 use std::collections::HashMap;
 use tollgate_core::config::raw::RawStore;
-use tollgate_core::fleet::{self, ASKS_MAX, Asks, Process};
+use tollgate_core::fleet::{self, ASKS_MAX, Asks, Process, SILENCE_MS, Said};
 use tollgate_core::ledger::Key;
-use tollgate_core::limit::{Account, Asked, Change, Due, Limit};
+use tollgate_core::limit::{Account, Asked, Change, Due, Limit, Mode};
 use tollgate_core::meter::Done;
 use tollgate_core::names::{STORE_LOG_PREFIX, label, metric};
 use tollgate_core::time::Timestamp;
@@ -26,9 +27,8 @@ const USED_MAX: usize = 16_384;
 const SENT_MAX: usize = 4;
 /// An account that was not used for so long is not told of until it is used again.
 const REST_MS: u64 = 60_000;
-/// The first pause after a failure; it doubles up to the last.
+/// The first pause after a failure; it doubles, until silence would last too long.
 const PAUSE_FIRST_MS: u64 = 100;
-const PAUSE_LAST_MS: u64 = 5_000;
 
 /// The store, as one worker sees it.
 pub(crate) struct Fleet {
@@ -39,6 +39,8 @@ pub(crate) struct Fleet {
     used: HashMap<Box<str>, Used>,
     /// Accounts of other workers, or of this gateway before it was configured anew, are to be looked for.
     must_look: bool,
+    /// The store has not been told of all accounts since it lost its data.
+    has_more: bool,
     sent: Vec<Sent>,
     waiting: Vec<Waiting>,
     /// In a row.
@@ -55,6 +57,8 @@ struct Used {
     last: Timestamp,
     /// When it was last looked at.
     looked: Timestamp,
+    /// The store may have lost what it was told of it.
+    is_lost: bool,
 }
 
 /// A request under way.
@@ -91,6 +95,7 @@ impl Fleet {
             generation: None,
             used: HashMap::new(),
             must_look: true,
+            has_more: false,
             sent: Vec::new(),
             waiting: Vec::new(),
             failures: 0,
@@ -104,7 +109,7 @@ impl Fleet {
         if let Some(used) = self.used.get_mut(account.as_str()) {
             (used.limit, used.last) = (limit, now);
         } else if self.used.len() < USED_MAX {
-            let used = Used { limit, last: now, looked: Timestamp::default() };
+            let used = Used { limit, last: now, looked: Timestamp::default(), is_lost: false };
             self.used.insert(account.as_str().into(), used);
         } else {
             metrics.count(metric::STORE_ERRORS, &[(label::REASON, "too_many_accounts")], 1);
@@ -143,7 +148,9 @@ impl Fleet {
         let (now, interval) = (books.now, u64::from(self.store.interval_ms));
         // Answers to calls that broke off never come.
         let patience = u64::from(self.store.timeout_ms).saturating_mul(4);
-        self.sent.retain(|sent| now.millis_since(sent.at) < patience);
+        for sent in self.sent.extract_if(.., |sent| now.millis_since(sent.at) >= patience) {
+            lose(&mut self.used, &sent.asks);
+        }
         if self.must_look {
             self.look(books);
         }
@@ -162,8 +169,13 @@ impl Fleet {
         let due = self.used.iter().filter(|(_, used)| is_due(used.looked) && used.looked.millis() <= latest);
         let due: Vec<_> = due.take(room).filter_map(|(key, _)| Key::of_text(key)).collect();
         let asks: Vec<_> = due.iter().filter_map(|account| self.due(account, false, books)).collect();
+        self.has_more = self.used.values().any(|used| used.is_lost);
         for asks in asks.chunks(ASKS_MAX) {
             self.send(asks.to_vec(), None, books);
+        }
+        let silence = now.millis_since(self.heard).saturating_add(interval);
+        if self.generation.is_some() && self.sent.is_empty() && silence > SILENCE_MS {
+            self.send(Asks::new(), None, books);
         }
     }
 
@@ -177,7 +189,7 @@ impl Fleet {
     ) -> Vec<(u32, bool)> {
         let Some(place) = self.sent.iter().position(|sent| sent.token == token) else { return Vec::new() };
         let Sent { asks, own, .. } = self.sent.swap_remove(place);
-        let is_answered = self.learn(&asks, status, body, books);
+        let said = self.learn(&asks, status, body, books);
         let is_asked = |waiting: &Waiting| asks.iter().any(|(account, _)| account.as_str() == &*waiting.account);
         let is_told = |waiting: &Waiting| match own {
             Some(own) => waiting.context == own,
@@ -186,29 +198,36 @@ impl Fleet {
         let (told, others) = std::mem::take(&mut self.waiting).into_iter().partition(is_told);
         self.waiting = others;
         let told: Vec<Waiting> = told;
-        told.into_iter().map(|waiting| (waiting.context, is_answered)).collect()
+        let is_leased = |waiting: &Waiting| {
+            let limit = self.used.get(&waiting.account).and_then(|used| books.limits.get(used.limit));
+            limit.and_then(Limit::fleet).is_some_and(|fleet| fleet.mode == Mode::Strict)
+        };
+        // A store that grants nothing for now says nothing of what a call may spend.
+        let is_told = |waiting: &Waiting| said.as_ref().is_some_and(|said| said.grants || !is_leased(waiting));
+        told.iter().map(|waiting| (waiting.context, is_told(waiting))).collect()
     }
 
-    /// Takes an answer; `false` where it is none.
-    fn learn(&mut self, asks: &Asks, status: u16, body: &[u8], books: &mut Books<'_>) -> bool {
-        let read = fleet::answers(body, asks.len()).filter(|_| status == 200);
-        let Some((generation, answers)) = read else {
+    /// Takes an answer, where it is one.
+    fn learn(&mut self, asks: &Asks, status: u16, body: &[u8], books: &mut Books<'_>) -> Option<Said> {
+        let Some(said) = fleet::said(body, asks.len()).filter(|_| status == 200) else {
+            lose(&mut self.used, asks);
             let reason = match status {
                 0 => "unreachable",
                 200 => "unreadable",
                 _ => "refused",
             };
             self.fail(reason, status, body, books);
-            return false;
+            return None;
         };
-        self.hear(generation, books.now);
-        for ((account, ask), answer) in asks.iter().zip(&answers) {
+        self.hear(&said.generation, books.now);
+        for ((account, ask), answer) in asks.iter().zip(&said.answers) {
+            self.used.get_mut(account.as_str()).into_iter().for_each(|used| used.is_lost = false);
             let Some(limit) = self.limit(account, books) else { continue };
             if let Some(change) = Change::take(account, limit, ask, answer) {
                 brake::make(&change, books.store, books.metrics, books.now);
             }
         }
-        true
+        Some(said)
     }
 
     /// The limit of an account, as long as it is in use.
@@ -229,12 +248,16 @@ impl Fleet {
         let rests = books.now.millis_since(used.last) > REST_MS;
         let of_account = |waiting: &&Waiting| &*waiting.account == account.as_str();
         let amounts = self.waiting.iter().filter(of_account).map(|waiting| waiting.amount);
-        let due = match (is_awaited, rests) {
-            (true, _) => Due::Waits(amounts.fold(0, i128::saturating_add)),
-            (false, false) => Due::InUse,
-            (false, true) => Due::Rests,
+        let due = match (is_awaited, used.is_lost, rests) {
+            (true, ..) => Due::Waits(amounts.fold(0, i128::saturating_add)),
+            (false, true, _) => Due::Anew,
+            (false, false, false) => Due::InUse,
+            (false, false, true) => Due::Rests,
         };
-        match brake::make(&Change::ask(account, limit, due)?, books.store, books.metrics, books.now)? {
+        let done = brake::make(&Change::ask(account, limit, due)?, books.store, books.metrics, books.now)?;
+        // From here on it is told, unless that fails.
+        used.is_lost = false;
+        match done {
             Done::Asked(Asked::Now(ask)) => Some((account.clone(), ask)),
             Done::Asked(Asked::Settled) if rests => {
                 self.used.remove(account.as_str());
@@ -245,12 +268,15 @@ impl Fleet {
     }
 
     fn send(&mut self, asks: Asks, own: Option<u32>, books: &mut Books<'_>) -> bool {
-        let (headers, body) = fleet::request(&self.store, &self.process, self.generation.as_deref(), &asks);
+        let (headers, body) = fleet::request(&self.store, &self.process, self.has_more, &asks);
         let called = abi::http_call(&self.store.target, &headers, &body, self.store.timeout_ms);
         let token = books.metrics.note("http_call", called);
         match token {
             Some(token) => self.sent.push(Sent { token, own, at: books.now, asks }),
-            None => self.fail("unreachable", 0, &[], books),
+            None => {
+                lose(&mut self.used, &asks);
+                self.fail("unreachable", 0, &[], books);
+            }
         }
         token.is_some()
     }
@@ -264,30 +290,43 @@ impl Fleet {
             abi::log(LogLevel::Warn, &format!("{STORE_LOG_PREFIX}{told}"));
         }
         self.failures = self.failures.saturating_add(1);
-        let pause = PAUSE_FIRST_MS.saturating_mul(1 << self.failures.saturating_sub(1).min(16)).min(PAUSE_LAST_MS);
+        let pause = PAUSE_FIRST_MS.saturating_mul(1 << self.failures.saturating_sub(1).min(16)).min(SILENCE_MS);
         self.not_before = books.now.plus_millis(pause);
     }
 
     /// The store answered.
-    fn hear(&mut self, generation: String, now: Timestamp) {
+    fn hear(&mut self, generation: &str, now: Timestamp) {
         if self.failures > 0 {
             let told = serde_json::json!({"state": "back", "after_ms": now.millis_since(self.heard)});
             abi::log(LogLevel::Warn, &format!("{STORE_LOG_PREFIX}{told}"));
         }
-        // Everything is said anew to a store that has lost its data.
-        self.must_look |= self.generation.as_ref().is_some_and(|known| *known != generation);
-        (self.generation, self.failures, self.heard) = (Some(generation), 0, now);
+        if self.generation.as_ref().is_some_and(|known| known != generation) {
+            let told = serde_json::json!({"state": "lost_data"});
+            abi::log(LogLevel::Warn, &format!("{STORE_LOG_PREFIX}{told}"));
+            self.used.values_mut().for_each(|used| used.is_lost = true);
+            (self.must_look, self.has_more) = (true, true);
+        }
+        (self.failures, self.heard) = (0, now);
+        self.generation = Some(generation.to_owned());
     }
 
-    /// Looks for accounts in the ledger that this worker does not know of.
+    /// Looks for accounts in the ledger that this worker does not know of, and whose gateway may not have told of them.
     fn look(&mut self, books: &mut Books<'_>) {
         self.must_look = false;
         let (limits, metrics, now) = (books.limits, &mut *books.metrics, books.now);
         let read = books.store.read_all(now, |bucket| {
             for (account, limit) in fleet::accounts(bucket, limits) {
                 self.touch(&account, limit, now, metrics);
+                self.used.get_mut(account.as_str()).into_iter().for_each(|used| used.is_lost = true);
             }
         });
         books.metrics.note_store(read);
+    }
+}
+
+/// The store may not know of these accounts what it was told.
+fn lose(used: &mut HashMap<Box<str>, Used>, asks: &Asks) {
+    for (account, _) in asks {
+        used.get_mut(account.as_str()).into_iter().for_each(|used| used.is_lost = true);
     }
 }

@@ -50,10 +50,12 @@ fn main() {
 }
 
 fn start(mode: &str, store: &Store, standin: &Standin) -> Envoy {
+    let key_prefix = format!("{mode}:");
+    store.settle(&key_prefix).expect("Redis answers");
     let mut options = Options::new(artifact::wasm().expect("the filter builds"), standin.address());
     options.store = Some(store.port());
     options.configuration = json!({
-        "store": {"target": "webdis", "headers": {"authorization": AUTHORIZATION}, "key_prefix": format!("{mode}:")},
+        "store": {"target": "webdis", "headers": {"authorization": AUTHORIZATION}, "key_prefix": key_prefix},
         "limits": [{
             "id": "budget", "measure": "cost_usd", "per": "month", "limit": "1000", "fleet": mode, "reserve": "upper_bound",
         }],

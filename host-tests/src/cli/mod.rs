@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod page;
 pub(crate) mod prices;
 pub(crate) mod reconcile;
+#[cfg(feature = "simulation")]
 pub(crate) mod replay;
 pub(crate) mod schema;
 

@@ -12,6 +12,9 @@ use tollgate_host::standin::Dialect;
 use super::store::Store;
 use super::support::{answer_chat, has_metrics, last_event, metric, one, start};
 
+const INTERVAL: Duration = Duration::from_millis(200);
+/// For no longer than this is a gateway silent that has heard of the store.
+const SILENCE: Duration = Duration::from_millis(tollgate_core::fleet::SILENCE_MS);
 /// As long as a gateway decides by what it heard: two intervals and the timeout.
 const STALE: Duration = Duration::from_millis(901);
 
@@ -31,7 +34,7 @@ impl Fleet {
         );
         // Processes draw different numbers.
         let gateways = (1..3).map(|seed| start(Settings { seed, ..replay::settings(profile, &config) })).collect();
-        Self { gateways, store: Store::default(), generation: "g:0" }
+        Self { gateways, store: Store::default(), generation: "g" }
     }
 
     /// A call that is asked, and waits where it must.
@@ -77,7 +80,7 @@ impl Fleet {
         assert_eq!(words[0], "EVAL");
         let keys: usize = words[2].parse().expect("a count");
         let (keys, rest) = words[3..].split_at(keys);
-        let mut said = vec![self.generation.to_owned()];
+        let mut said = vec![self.generation.to_owned(), u8::from(!self.store.is_settling).to_string()];
         for (key, words) in keys[1..].iter().zip(rest[3..].chunks_exact(8)) {
             let amount = |at: usize| words[at].parse().expect("an amount");
             let ask = Ask {
@@ -97,6 +100,12 @@ impl Fleet {
             said.extend(amounts.map(|amount| amount.to_string()));
         }
         HttpReply::new(200, json!({"EVAL": said.join(" ")}).to_string())
+    }
+
+    /// The store loses all it was told.
+    fn lose_data(&mut self) {
+        self.store = Store { is_settling: true, ..Store::default() };
+        self.generation = "h";
     }
 
     fn spent(&self) -> i128 {
@@ -288,17 +297,63 @@ fn a_call_whose_client_goes_while_it_waits_is_charged_nothing_and_holds_nothing(
 }
 
 #[test]
-fn a_store_that_lost_its_data_is_told_everything_again() {
-    let mut fleet = Fleet::new(Profile::Envoy, r#""limit": 100, "fleet": "eventual""#);
-    (0..6).for_each(|number| _ = fleet.call(number % 2));
-    // Long enough for the accounts to rest.
-    (0..70).for_each(|_| fleet.pass(Duration::from_secs(1)));
-    assert_eq!(fleet.spent(), 6);
-    (fleet.store, fleet.generation) = (Store::default(), "h:0");
-    fleet.call(0);
-    (0..3).for_each(|_| fleet.pass(Duration::from_secs(1)));
-    assert_eq!(fleet.spent(), 4, "the gateway that heard of it says all that it has spent");
-    fleet.call(1);
-    (0..3).for_each(|_| fleet.pass(Duration::from_secs(1)));
-    assert_eq!(fleet.spent(), 8);
+fn a_store_that_lost_its_data_is_told_everything_again_by_gateways_that_rest_too() {
+    for mode in ["eventual", "strict"] {
+        let mut fleet = Fleet::new(Profile::Envoy, &format!(r#""limit": 100, "fleet": "{mode}""#));
+        (0..6).for_each(|number| _ = fleet.call(number % 2));
+        // Long enough for the accounts to rest.
+        (0..70).for_each(|_| fleet.pass(Duration::from_secs(1)));
+        assert_eq!(fleet.spent(), 6, "{mode}");
+        fleet.lose_data();
+        fleet.pass(SILENCE + 2 * INTERVAL);
+        assert_eq!(fleet.spent(), 6, "{mode}");
+        let said = said_of_store(&fleet.gateways[0]);
+        assert_eq!(said.iter().map(|said| &said["state"]).collect::<Vec<_>>(), ["lost_data"], "{mode}");
+    }
+}
+
+#[test]
+fn a_new_store_leases_nothing_at_first_and_the_failure_mode_decides() {
+    for profile in Profile::ALL {
+        for (mode, failure_mode, status) in
+            [("strict", "closed", 503), ("strict", "open", 200), ("eventual", "closed", 200)]
+        {
+            let limit = format!(r#""limit": 9, "fleet": "{mode}", "failure_mode": "{failure_mode}""#);
+            let mut fleet = Fleet::new(profile, &limit);
+            fleet.store.is_settling = true;
+            assert_eq!(fleet.call(0).status(), status, "{profile:?} {mode} {failure_mode}");
+            fleet.store.is_settling = false;
+            assert_eq!(fleet.call(0).status(), 200, "{profile:?} {mode} {failure_mode}");
+        }
+    }
+}
+
+#[test]
+fn a_fresh_gateway_that_asks_first_is_leased_nothing_that_others_have_spent_whatever_the_store_forgot() {
+    let mut fleet = Fleet::new(Profile::Envoy, r#""limit": 100, "fleet": "strict", "failure_mode": "closed""#);
+    (0..60).for_each(|_| _ = fleet.call(0));
+    fleet.lose_data();
+    // The second one never heard of the first.
+    assert_eq!(fleet.call(1).status(), 503);
+    fleet.pass(SILENCE + 2 * INTERVAL);
+    fleet.store.is_settling = false;
+    let forwarded = (0..110).filter(|number| fleet.call(number % 2).status() == 200).count();
+    assert_eq!(forwarded, 40, "of a hundred, sixty were spent");
+}
+
+/// At every moment of a load, the store knows of all that was charged one interval ago: that is what a gateway can
+/// take with it that dies.
+#[test]
+fn a_gateway_never_holds_back_what_it_charged_more_than_one_interval_ago() {
+    for mode in ["eventual", "strict"] {
+        let mut fleet = Fleet::new(Profile::Envoy, &format!(r#""limit": 100000, "fleet": "{mode}""#));
+        let (step, steps) = (Duration::from_millis(10), 20);
+        assert_eq!(step * steps, INTERVAL);
+        for charged in 1..=400 {
+            assert_eq!(fleet.call(0).status(), 200, "{mode}");
+            fleet.pass(step);
+            let due = i128::from(charged) - i128::from(steps);
+            assert!(fleet.spent() >= due, "{mode}: {} of {due} is told", fleet.spent());
+        }
+    }
 }

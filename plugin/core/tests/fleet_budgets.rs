@@ -4,10 +4,13 @@
 
 #[path = "support/ledger.rs"]
 mod ledger;
+#[path = "support/network.rs"]
+mod network;
 #[path = "support/store.rs"]
 mod store;
 
 use ledger::apply;
+use network::{Fate, Network, fates};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use store::Store;
@@ -15,7 +18,7 @@ use tollgate_core::config::Config;
 use tollgate_core::fleet;
 use tollgate_core::head::{Headers, RequestHead, ResponseHead};
 use tollgate_core::ledger::{Bucket, BucketId, Key};
-use tollgate_core::limit::{Account, Answer, Ask, Asked, Due};
+use tollgate_core::limit::{Account, Ask, Asked, Due};
 use tollgate_core::meter::{Body, Call, Change, Done, Ending, Meter, Verdict};
 use tollgate_core::money::Usd;
 use tollgate_core::time::Timestamp;
@@ -54,21 +57,10 @@ enum Step {
     Tick {
         gateway: usize,
     },
-    Deliver {
-        which: usize,
-        repeats: bool,
-    },
-    Lose {
-        which: usize,
-    },
+    Message(Fate),
     Pass {
         millis: u64,
     },
-}
-
-enum Message {
-    Request(usize, Key<Account>, usize, Ask),
-    Answer(usize, Key<Account>, usize, Ask, Answer),
 }
 
 struct Gateway {
@@ -83,7 +75,8 @@ struct Gateway {
 struct World {
     gateways: Vec<Gateway>,
     store: Store,
-    network: Vec<Message>,
+    /// By the gateway that asks, the account, and its limit.
+    network: Network<(usize, Key<Account>, usize)>,
     now: Timestamp,
 }
 
@@ -98,7 +91,12 @@ impl World {
             cost: Usd::ZERO,
         };
         let now = Timestamp::parse("2026-11-25T10:00:00Z").unwrap();
-        Self { gateways: (0..gateways).map(gateway).collect(), store: Store::default(), network: Vec::new(), now }
+        Self {
+            gateways: (0..gateways).map(gateway).collect(),
+            store: Store::default(),
+            network: Network::default(),
+            now,
+        }
     }
 
     fn take(&mut self, step: Step) {
@@ -134,12 +132,7 @@ impl World {
                 }
             }
             Step::Tick { gateway } => self.tick(gateway % self.gateways.len()),
-            Step::Deliver { which, repeats } => self.deliver(which, repeats),
-            Step::Lose { which } => {
-                if let Some(which) = which.checked_rem(self.network.len()) {
-                    self.network.swap_remove(which);
-                }
-            }
+            Step::Message(fate) => self.meet(&fate),
             Step::Pass { millis } => self.now = self.now.plus_millis(millis),
         }
     }
@@ -222,22 +215,16 @@ impl World {
         let Gateway { meter, ledger, .. } = &mut self.gateways[gateway];
         let change = Change::ask(account, &meter.config().limits[limit], due).unwrap();
         if let Done::Asked(Asked::Now(ask)) = apply(ledger, &change, self.now) {
-            self.network.push(Message::Request(gateway, account.clone(), limit, ask));
+            self.network.send((gateway, account.clone(), limit), ask);
         }
     }
 
-    fn deliver(&mut self, which: usize, repeats: bool) {
-        let Some(which) = which.checked_rem(self.network.len()) else { return };
-        let (gateway, account, limit, ask, answer) = match self.network.swap_remove(which) {
-            Message::Request(gateway, account, limit, ask) => {
-                let answer = self.store.ask(&format!("{limit}"), &format!("{gateway}"), &ask);
-                if repeats {
-                    self.network.push(Message::Request(gateway, account.clone(), limit, ask.clone()));
-                }
-                return self.network.push(Message::Answer(gateway, account, limit, ask, answer));
-            }
-            Message::Answer(gateway, account, limit, ask, answer) => (gateway, account, limit, ask, answer),
+    fn meet(&mut self, fate: &Fate) {
+        let Self { network, store, .. } = self;
+        let serve = |(gateway, _, limit): &(usize, _, usize), ask: &Ask| {
+            store.ask(&limit.to_string(), &gateway.to_string(), ask)
         };
+        let Some(((gateway, account, limit), ask, answer)) = network.meet(fate, serve) else { return };
         let Gateway { meter, ledger, waiting, .. } = &mut self.gateways[gateway];
         let change = Change::take(&account, &meter.config().limits[limit], &ask, &answer).unwrap();
         apply(ledger, &change, self.now);
@@ -246,9 +233,6 @@ impl World {
         *waiting = others;
         for (call, cap) in told {
             self.hear(gateway, call, cap, true);
-        }
-        if repeats {
-            self.network.push(Message::Answer(gateway, account, limit, ask, answer));
         }
     }
 
@@ -289,7 +273,7 @@ impl World {
             self.now = self.now.plus_millis(200);
             (0..self.gateways.len()).for_each(|gateway| self.tick(gateway));
             while !self.network.is_empty() {
-                self.deliver(0, false);
+                self.meet(&Fate::Arrives { which: 0, repeats: false });
             }
         }
     }
@@ -303,8 +287,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => any::<usize>().prop_map(|which| Step::Abandon { which }),
         5 => (any::<usize>(), 0..700_u64, ending).prop_map(|(which, output, ending)| Step::End { which, output, ending }),
         2 => any::<usize>().prop_map(|gateway| Step::Tick { gateway }),
-        14 => (any::<usize>(), prop::bool::weighted(0.2)).prop_map(|(which, repeats)| Step::Deliver { which, repeats }),
-        1 => any::<usize>().prop_map(|which| Step::Lose { which }),
+        15 => fates(7).prop_map(Step::Message),
         2 => prop_oneof![1..250_u64, 1..3_000_u64].prop_map(|millis| Step::Pass { millis }),
     ];
     prop::collection::vec(step, 1..250)

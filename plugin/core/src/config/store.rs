@@ -55,8 +55,7 @@ impl Compiler {
 
     /// Leases bound what is spent only where something is refused.
     pub(super) fn can_lease(&mut self, item: &str, limit: &Limit) {
-        let fleet = limit.budget.as_ref().and_then(|budget| budget.terms.fleet.as_ref());
-        if fleet.is_some_and(|fleet| fleet.mode == Mode::Strict) && limit.deny_percent().is_none() {
+        if limit.fleet().is_some_and(|fleet| fleet.mode == Mode::Strict) && limit.deny_percent().is_none() {
             let hint = "set `action` to `deny`, or this to `eventual`";
             self.error(format!("{item}.fleet"), "nothing is leased of a limit that refuses no call", hint);
         }

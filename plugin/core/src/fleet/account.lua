@@ -14,18 +14,19 @@ local function minus(a, b)
   if low < 0 then return {high - 1, low + 1e12} end
   return {high, low}
 end
--- The generation changes when the store has lost its data; then nothing is granted until all gateways restored theirs.
+-- The generation changes when the store has lost its data. Then nothing is granted for a while, in which every gateway says
+-- anew what it spent and claimed; a gateway that has more to say begins that while again.
 local now = redis.call('TIME')
 local millis = now[1] * 1000 + math.floor(now[2] / 1000)
-local generation = redis.call('GET', KEYS[1])
-if not generation then
-  local settles = 0
-  if ARGV[1] ~= '-' then settles = millis + tonumber(ARGV[3]) end
-  generation = ARGV[2] .. string.format(':%.0f', settles)
-  redis.call('SET', KEYS[1], generation)
+local generation, settles = string.match(redis.call('GET', KEYS[1]) or '', '^(.+):(%d+)$')
+settles = tonumber(settles)
+if not generation or (settles > millis and ARGV[2] ~= '0') then
+  generation = generation or ARGV[1] .. string.format('.%.0f', millis)
+  settles = millis + tonumber(ARGV[3])
+  redis.call('SET', KEYS[1], generation .. string.format(':%.0f', settles))
 end
-local grants = tonumber(string.match(generation, ':(%d+)$')) <= millis
-local out = {generation}
+local grants = settles <= millis
+local out = {generation, grants and '1' or '0'}
 for i = 2, #KEYS do
   local at = 3 + (i - 2) * 8
   local field, number = ARGV[at + 1], ARGV[at + 2]

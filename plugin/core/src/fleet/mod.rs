@@ -20,8 +20,8 @@ use std::fmt::Write;
 
 /// Most accounts of a request.
 pub const ASKS_MAX: usize = 64;
-/// How long nothing is granted once the store has lost its data: until then every gateway has restored its own.
-const SETTLING_MS: u64 = 5_000;
+/// No gateway that has timers and has ever heard of its store is silent for longer, as long as it lives.
+pub const SILENCE_MS: u64 = 2_000;
 /// How long a window is kept once nothing of it matters any more.
 const KEPT_S: u64 = 60 * 60;
 const SCRIPT: &str = include_str!("account.lua");
@@ -33,6 +33,17 @@ pub struct Process(String);
 /// What one request asks, and of which accounts.
 pub type Asks = Vec<(Key<Account>, Ask)>;
 
+/// What the store says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Tells its data from what it had before it lost them.
+    pub generation: String,
+    /// Claims are granted: it is not new any more.
+    pub grants: bool,
+    /// Of each account that was asked about.
+    pub answers: Vec<Answer>,
+}
+
 impl Process {
     /// A process, by random bytes.
     #[must_use]
@@ -43,13 +54,14 @@ impl Process {
     }
 }
 
-/// The header fields and the body of a request. `generation` is what the last answer said of the store's data.
+/// The header fields and the body of a request. `has_more` where other accounts are still to be told of to a store that lost
+/// its data.
 #[must_use]
 #[inline(never)]
 pub fn request<'a>(
     store: &'a RawStore,
     process: &Process,
-    generation: Option<&str>,
+    has_more: bool,
     asks: &Asks,
 ) -> (Vec<(&'a str, &'a str)>, String) {
     let mut headers = vec![
@@ -62,7 +74,7 @@ pub fn request<'a>(
     command.push(asks.len().saturating_add(1).to_string());
     command.push(format!("{}generation", store.key_prefix));
     command.extend(asks.iter().map(|(account, ask)| key(&store.key_prefix, account, ask)));
-    command.extend([generation.unwrap_or("-").to_owned(), process.0.clone(), SETTLING_MS.to_string()]);
+    command.extend([process.0.clone(), u8::from(has_more).to_string(), settling_ms(store).to_string()]);
     for (_, ask) in asks {
         command.push(format!("{}-{:x}", process.0, ask.born_ms));
         command.push(ask.number.to_string());
@@ -81,14 +93,15 @@ pub fn request<'a>(
     (headers, body)
 }
 
-/// What the store says of its data, and of every account that was asked about; `None` where that cannot be read.
+/// What the store says, of so many accounts; `None` where that cannot be read.
 #[must_use]
 #[inline(never)]
-pub fn answers(body: &[u8], asked: usize) -> Option<(String, Vec<Answer>)> {
+pub fn said(body: &[u8], asked: usize) -> Option<Said> {
     // An object with one text that has nothing to escape: `{"EVAL":"..."}`, `{"result":"..."}`.
     let mut texts = str::from_utf8(body).ok()?.split('"').skip(1).step_by(2);
     let mut words = texts.next().filter(|name| matches!(*name, "EVAL" | "result")).and(texts.next())?.split(' ');
     let generation = words.next()?.to_owned();
+    let grants = words.next()? == "1";
     let mut amount = || words.next()?.parse::<i128>().ok().filter(|amount| *amount >= 0);
     let mut answer = || {
         Some(Answer {
@@ -100,7 +113,7 @@ pub fn answers(body: &[u8], asked: usize) -> Option<(String, Vec<Answer>)> {
         })
     };
     let answers = (0..asked).map(|_| answer()).collect::<Option<_>>()?;
-    Some((generation, answers))
+    Some(Said { generation, grants, answers })
 }
 
 /// The accounts of a bucket that a fleet shares, each with its limit by its place in the configuration.
@@ -115,6 +128,13 @@ pub fn accounts<'a>(bucket: &'a Bucket<'_>, limits: &'a [Limit]) -> impl Iterato
         let limit = limits.iter().position(is_its)?;
         Some((key, limit))
     })
+}
+
+/// How long a new store grants nothing. By then every gateway has asked once, and was answered; said anew what it spent and
+/// claimed, and that arrived; and nothing is under way any more that the store said before.
+fn settling_ms(store: &RawStore) -> u64 {
+    let round = u64::from(store.interval_ms).saturating_add(store.timeout_ms.into());
+    SILENCE_MS.saturating_add(round.saturating_mul(4))
 }
 
 /// The script without what only people read.

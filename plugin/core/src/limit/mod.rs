@@ -366,6 +366,12 @@ impl Limit {
         denying.map(|threshold| threshold.percent).into_iter().chain(is_hard.then_some(100)).min()
     }
 
+    /// How the gateways of a fleet share it; `None` where each has it for itself.
+    #[must_use]
+    pub fn fleet(&self) -> Option<&Fleet> {
+        self.budget.as_ref()?.terms.fleet.as_ref()
+    }
+
     /// What a call claims of a budget; `None` where it does not apply. `capping` where its output can be limited.
     #[must_use]
     pub fn claim(

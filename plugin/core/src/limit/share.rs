@@ -135,6 +135,8 @@ pub enum Due {
     InUse,
     /// It was not used for a while.
     Rests,
+    /// The store has lost its data, and has not heard of it since.
+    Anew,
 }
 
 /// Whether a request is to be made.
@@ -226,6 +228,8 @@ impl Share {
         let limit = used.bound.filter(|_| fleet.mode == Mode::Strict);
         let waiting = match due {
             Due::Waits(amount) => amount,
+            Due::Anew if self.is_blank(used) => return Asked::Settled,
+            Due::Anew => 0,
             // Workers are not in step: who comes a little early asks for all.
             _ if now.millis_since(Timestamp::from_millis(self.asked_ms))
                 < fleet.interval_ms.saturating_sub(fleet.interval_ms / 4) =>
@@ -247,9 +251,14 @@ impl Share {
             (self.claim, self.binding) = (self.claim.min(want), self.number);
         }
         self.wanted = want;
-        let have = if limit.is_some() { self.claim.max(used.spent) } else { used.spent };
+        let have = if limit.is_some() { self.claim.max(used.own()) } else { used.spent };
         let (window_ms, born_ms, number) = (window.millis(), self.born_ms, self.number);
         Asked::Now(Ask { window_ms, born_ms, number, spent: used.spent, have, want, limit, debt: self.debt, expires })
+    }
+
+    /// A store that lost its data misses nothing of it.
+    fn is_blank(&self, used: Use) -> bool {
+        used.own().max(self.claim).max(self.debt) <= 0
     }
 
     /// Nothing is to be said or given back.
