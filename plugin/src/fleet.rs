@@ -203,8 +203,8 @@ impl Fleet {
             limit.and_then(Limit::fleet).is_some_and(|fleet| fleet.mode == Mode::Strict)
         };
         // A store that grants nothing for now says nothing of what a call may spend.
-        let is_told = |waiting: &Waiting| said.as_ref().is_some_and(|said| said.grants || !is_leased(waiting));
-        told.iter().map(|waiting| (waiting.context, is_told(waiting))).collect()
+        let is_answered = |waiting: &Waiting| said.as_ref().is_some_and(|said| said.grants || !is_leased(waiting));
+        told.iter().map(|waiting| (waiting.context, is_answered(waiting))).collect()
     }
 
     /// Takes an answer, where it is one.

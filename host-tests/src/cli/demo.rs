@@ -22,6 +22,7 @@ pub(crate) fn run(arguments: &Arguments) -> Done {
         println!("  {what}: {place}");
     }
     if arguments.keep {
+        println!("Building the page; the first time this takes a minute or two.");
         // On the log itself, so that what is sent from now on is there when the page is loaded again.
         let page = Page::serve(page::built()?, Some(demo.envoy.access_log_path().to_owned()))?;
         println!("  the bill as a page: {}", page.url());

@@ -15,6 +15,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Done {
+    eprintln!("Building the page; the first time this takes a minute or two.");
     let folder = page::built()?;
     if arguments.build {
         println!("{}", folder.display());

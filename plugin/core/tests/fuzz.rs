@@ -37,7 +37,7 @@ static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
 const OTHERS: [&[u8]; 6] = [
     br#"{"limits":[{"id":"a","per":"day","limit":1,"time_zone":"Europe/Berlin"}]}"#,
     b"\x00\x6a\xb0\xc5\x10Europe/Berlin",
-    br#"{"EVAL":"1790000000 1 10 20 30 0 2 10 20 30 0 3 10 20 30 0"}"#,
+    br#"{"EVAL":"ab.1790000000 1 1 10 20 30 0 2 10 20 30 0 3 10 20 30 0"}"#,
     b"whisper-1\x00RIFF\r\n--\r\n",
     b"/v1/chat/completions\napi.openai.com\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\nbaggage: team=a;b,app=%41",
     br#"event: {"schema":"tollgate.event/1","id":"a"}"#,

@@ -1,7 +1,7 @@
 //! Any bytes are the answer of a fleet's store, or none; what it says of an account is taken, and calls can be held against it.
 
 use tollgate_core::config::raw::Debt;
-use tollgate_core::fleet;
+use tollgate_core::fleet::{self, Said};
 use tollgate_core::limit::{Account, Asked, Asking, Due, Fleet, Mode, Span, Terms, Wanted, Window, Zone};
 use tollgate_core::time::Timestamp;
 
@@ -9,7 +9,7 @@ const NOW: Timestamp = Timestamp::from_seconds(1_790_000_040);
 
 pub(crate) fn run(bytes: &[u8]) {
     for asked in [0, 1, 3] {
-        let Some((_, answers)) = fleet::answers(bytes, asked) else { continue };
+        let Some(Said { answers, .. }) = fleet::said(bytes, asked) else { continue };
         assert_eq!(answers.len(), asked);
         for answer in answers {
             let terms = Terms {
