@@ -280,7 +280,7 @@ fn forwarded(log: &[Value]) -> usize {
 struct Dead {
     /// The name of its count.
     name: String,
-    /// What it had charged when nobody had told the store of it yet.
+    /// What it had charged a moment before it was killed; the store knew of it by then.
     charged: Usd,
     killed: Timestamp,
 }
