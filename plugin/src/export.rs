@@ -59,13 +59,13 @@ impl Exporter {
         Self { collector: collector.clone(), lanes, due: Timestamp::default() }
     }
 
-    /// Queues what a call leaves; `random` becomes the ids of its span.
+    /// Queues what a call leaves, whose event is written as `json`; `random` becomes the ids of its span.
     #[inline(never)]
-    pub(crate) fn queue(&mut self, event: &Event, random: [u64; 3], metrics: &mut Metrics) {
+    pub(crate) fn queue(&mut self, event: &Event, json: &str, random: [u64; 3], metrics: &mut Metrics) {
         let span = SpanContext::new(event.traceparent.as_deref(), random);
         let names = Names { proposed: self.collector.proposed_names };
         for lane in &mut self.lanes {
-            lane.push(lane.signal.item(event, &span, names).into_boxed_str(), metrics);
+            lane.push(lane.signal.item(event, json, &span, names).into_boxed_str(), metrics);
         }
     }
 

@@ -417,11 +417,12 @@ impl Http {
         }
         root.follow(&mut event, now);
         root.report(&mut event, now);
-        root.export(&event);
+        let json = event.json();
+        root.export(&event, &json);
         root.admit_series(Counted::Event(&event), now);
         let measured = root.meter.measure(&event);
         let to_log = root.meter.config().log_events;
-        output::emit(host, &mut root.metrics, &mut self.published, &event, &measured, to_log);
+        output::emit(host, &mut root.metrics, &mut self.published, (&event, &json), &measured, to_log);
     }
 }
 

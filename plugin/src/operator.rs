@@ -10,6 +10,7 @@ use crate::output::{self, Metrics};
 use crate::root::Root;
 use crate::store::Store;
 use tollgate_core::head::RequestHead;
+use tollgate_core::json_text;
 use tollgate_core::meter::Done;
 use tollgate_core::metrics::Counted;
 use tollgate_core::names::{GRANT_LOG_PREFIX, OUTCOME_LOG_PREFIX};
@@ -43,7 +44,7 @@ pub(crate) fn answer(root: &mut Root, head: &RequestHead<'_>, now: Timestamp) ->
             root.admit_series(Counted::Outcome(&outcome), now);
             let measured = root.meter.measure_outcome(&outcome);
             root.metrics.apply_all(&measured);
-            let told = serde_json::to_string(&outcome).unwrap_or_default();
+            let told = json_text::of(&outcome).unwrap_or_default();
             abi::log(LogLevel::Info, &format!("{OUTCOME_LOG_PREFIX}{told}"));
             (200, told)
         }

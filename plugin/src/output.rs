@@ -111,7 +111,7 @@ impl Published {
 
 /// Publishes the event of a call as it stands, for gateways that show nothing later.
 pub(crate) fn publish_so_far(host: Host, metrics: &mut Metrics, event: &Event) {
-    publish_event(host, metrics, &json_of(event));
+    publish_event(host, metrics, &event.json());
 }
 
 /// Publishes an event, as JSON.
@@ -142,30 +142,24 @@ pub(crate) fn publish(host: Host, metrics: &mut Metrics, published: &mut Publish
     }
 }
 
-/// Sends the event of a call that is over everywhere.
+/// Sends the event of a call that is over everywhere, with its JSON.
 #[inline(never)]
 pub(crate) fn emit(
     host: Host,
     metrics: &mut Metrics,
     published: &mut Published,
-    event: &Event,
+    (event, json): (&Event, &str),
     measured: &[Measurement],
     to_log: bool,
 ) {
     publish(host, metrics, published, &event.into());
-    let json = json_of(event);
-    publish_event(host, metrics, &json);
+    publish_event(host, metrics, json);
     metrics.apply_all(measured);
     for crossing in event.limits.iter().flat_map(Finding::crossings) {
         abi::log(LogLevel::Warn, &format!("{THRESHOLD_LOG_PREFIX}{crossing}"));
     }
     if to_log {
         let room = host.log_line_max().saturating_sub(EVENT_LOG_PREFIX.len());
-        abi::log(LogLevel::Info, &format!("{EVENT_LOG_PREFIX}{}", log_line::fit(&json, room)));
+        abi::log(LogLevel::Info, &format!("{EVENT_LOG_PREFIX}{}", log_line::fit(json, room)));
     }
-}
-
-fn json_of(event: &Event) -> String {
-    // An event is made of strings and numbers, so this cannot fail; if it did, the log would say so.
-    serde_json::to_string(event).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
 }

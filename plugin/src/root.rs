@@ -295,9 +295,9 @@ impl Root {
     }
 
     /// Queues the event of a call that is over for the collector, where there is one.
-    pub(crate) fn export(&mut self, event: &Event) {
+    pub(crate) fn export(&mut self, event: &Event, json: &str) {
         if let Some(exporter) = &mut self.exporter {
-            exporter.queue(event, self.vm.random_ids(), &mut self.metrics);
+            exporter.queue(event, json, self.vm.random_ids(), &mut self.metrics);
         }
     }
 

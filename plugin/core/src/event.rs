@@ -10,6 +10,7 @@ use crate::attribution::{Attribution, Dimension};
 use crate::calibration::Observation;
 use crate::change::Changes;
 use crate::health::{ErrorClass, RateLimits};
+use crate::json_text;
 use crate::ledger::{Charge, Key, TaskAccount};
 use crate::limit::Finding;
 use crate::money::Usd;
@@ -538,6 +539,14 @@ impl<'a> From<&'a Event> for Progress<'a> {
 }
 
 impl Event {
+    /// The event as JSON, in one line.
+    #[must_use]
+    #[inline(never)]
+    pub fn json(&self) -> String {
+        // An event is made of texts and numbers, so this cannot fail; if it did, the log would say so.
+        json_text::of(self).unwrap_or_else(|why| format!("{{\"error\":\"{why}\"}}"))
+    }
+
     /// Keeps of the prompt what later calls are held against, and says of the call what it tells by itself.
     pub(crate) fn sight(&mut self, prompt: Prompt) {
         self.sighting = Sighting::of(prompt, self);

@@ -31,6 +31,7 @@ pub mod fleet;
 pub mod frame;
 pub mod head;
 pub mod health;
+pub mod json_text;
 pub mod ledger;
 pub mod limit;
 pub mod log_line;

@@ -9,6 +9,7 @@
 use crate::attribution::Dimension;
 use crate::event::{CostSource, Event, Outcome, Proportion};
 use crate::health::ErrorClass;
+use crate::json_text;
 use crate::names::{GRANT_SCHEMA, otlp as name};
 use crate::time::Timestamp;
 use crate::trace::SpanContext;
@@ -54,12 +55,12 @@ impl Signal {
         format!(r#"{{"{resources}":[{{"resource":{resource},"{scopes}":[{{"scope":{scope},"{name}":[{items}]}}]}}]}}"#)
     }
 
-    /// One call's item.
+    /// One call's item; `json` is its event.
     #[must_use]
-    pub fn item(self, event: &Event, span: &SpanContext, names: Names) -> String {
+    pub fn item(self, event: &Event, json: &str, span: &SpanContext, names: Names) -> String {
         match self {
             Self::Traces => span_of(event, span, names),
-            Self::Logs => log_record(event, span),
+            Self::Logs => log_record(event, json, span),
         }
     }
 }
@@ -137,7 +138,7 @@ fn as_text<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error
 
 /// Texts and numbers, which always serialise.
 fn written(item: &impl Serialize) -> String {
-    serde_json::to_string(item).unwrap_or_default()
+    json_text::of(item).unwrap_or_default()
 }
 
 #[inline(never)]
@@ -157,7 +158,7 @@ fn span_of(event: &Event, span: &SpanContext, names: Names) -> String {
 }
 
 #[inline(never)]
-fn log_record(event: &Event, span: &SpanContext) -> String {
+fn log_record(event: &Event, json: &str, span: &SpanContext) -> String {
     let time = nanos(event.opened.millis().saturating_add(event.timing.duration_ms));
     written(&LogRecord {
         time_unix_nano: &time,
@@ -165,7 +166,7 @@ fn log_record(event: &Event, span: &SpanContext) -> String {
         severity_number: SEVERITY_INFO,
         severity_text: "INFO",
         event_name: event.schema,
-        body: Attribute::StringValue(&written(event)),
+        body: Attribute::StringValue(json),
         trace_id: Some(&span.trace_id),
         span_id: Some(&span.span_id),
         attributes: vec![KeyValue { key: name::OUTCOME, value: Attribute::StringValue(event.outcome.name()) }],

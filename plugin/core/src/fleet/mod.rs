@@ -10,6 +10,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use crate::config::raw::{RawStore, StoreKind};
+use crate::json_text;
 use crate::ledger::{Bucket, Key};
 use crate::limit::{Account, Answer, Limit};
 
@@ -87,7 +88,7 @@ pub fn request<'a>(
         StoreKind::Webdis => command.iter().map(|word| escaped(word)).collect::<Vec<_>>().join("/"),
         StoreKind::Upstash => {
             headers.push(("content-type", "application/json"));
-            serde_json::to_string(&command).unwrap_or_default()
+            json_text::of(&command).unwrap_or_default()
         }
     };
     (headers, body)

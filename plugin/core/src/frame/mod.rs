@@ -9,7 +9,7 @@ mod envelope;
 pub mod eventstream;
 pub mod inflate;
 pub mod json;
-mod marks;
+pub(crate) mod marks;
 pub mod raw;
 pub mod reduce;
 pub mod sse;

@@ -8,7 +8,7 @@
 //! taken and looked into later; nothing is copied; nesting costs one bit a level and no recursion.
 //! Must not know: what a member means.
 
-use super::marks::{BLOCK, marks};
+use super::marks::{BLOCK, clear, marks};
 use std::borrow::Cow;
 
 /// The text of one JSON value, without white space around it.
@@ -190,6 +190,11 @@ impl<'a> Cursor<'a> {
         let mut has_escapes = false;
         loop {
             let mut marks = marks(bytes, self.at);
+            if marks == 0 {
+                self.at = self.at.saturating_add(BLOCK);
+                self.at = self.at.saturating_add(clear(bytes, self.at));
+                continue;
+            }
             let mut passed = BLOCK;
             while marks != 0 {
                 let offset = marks.trailing_zeros() as usize;

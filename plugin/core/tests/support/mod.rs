@@ -221,7 +221,7 @@ fn response_headers(file: &Value) -> Vec<(&str, &str)> {
 
 /// An event as it is published.
 pub(crate) fn published(event: &Event) -> String {
-    serde_json::to_string(event).unwrap()
+    event.json()
 }
 
 #[allow(dead_code, reason = "not every test cuts answers")]
