@@ -62,7 +62,7 @@ impl Lineup {
     /// Starts it on CPU 0.
     pub fn start(self, upstream: SocketAddr) -> Envoy {
         let envoy = Envoy::start(&self.options(upstream)).unwrap_or_else(|why| panic!("{}: {why}", self.name()));
-        process::pin(envoy.id(), 0);
+        process::pin(envoy.id(), process::GATEWAYS);
         envoy
     }
 

@@ -25,7 +25,7 @@ use report::Rounds;
 fn main() {
     let is_quick = std::env::var_os("QUICK").is_some_and(|value| value == "1");
     let rounds = if is_quick { 3 } else { 10 };
-    process::pin_self(1);
+    process::pin_self(process::LOAD);
     let mut cases = Case::all(if is_quick { 2 } else { 1 });
     // Cargo adds `--bench`.
     if let Some(only) = std::env::args().skip(1).find(|argument| !argument.starts_with('-')) {
@@ -54,5 +54,7 @@ fn main() {
     print!("{}", measured.table());
     gateways.iter().for_each(|(lineup, gateway)| lineup.check(gateway));
     drop(gateways);
-    print!("{}", report::footprint(&resident, &start::measure(upstream.address(), if is_quick { 1 } else { 5 })));
+    let starts = if is_quick { 3 } else { 10 };
+    let start_on = |cpus| start::measure(upstream.address(), starts, cpus);
+    print!("{}", report::footprint(&resident, &start_on(start::ALL), &start_on(process::GATEWAYS)));
 }

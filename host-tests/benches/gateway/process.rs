@@ -6,15 +6,23 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// Keeps this process, and the threads it starts from now on, on one CPU.
-pub fn pin_self(cpu: u32) {
-    pin(std::process::id(), cpu);
+/// A list of CPUs, as `taskset` takes it.
+pub type Cpus = &'static str;
+
+/// Where load, upstream and the bench itself run.
+pub const LOAD: Cpus = "1";
+/// Where the gateways run.
+pub const GATEWAYS: Cpus = "0";
+
+/// Keeps this process, and the threads and processes it starts from now on, on these CPUs.
+pub fn pin_self(cpus: Cpus) {
+    pin(std::process::id(), cpus);
 }
 
-/// Keeps all threads of a process on one CPU.
-pub fn pin(process: u32, cpu: u32) {
+/// Keeps all threads of a process on these CPUs.
+pub fn pin(process: u32, cpus: Cpus) {
     let mut taskset = Command::new("taskset");
-    taskset.args(["--all-tasks", "--cpu-list", "--pid"]).args([cpu.to_string(), process.to_string()]);
+    taskset.args(["--all-tasks", "--cpu-list", "--pid"]).args([cpus, &process.to_string()]);
     let status = taskset.stdout(Stdio::null()).status().expect("taskset of util-linux");
     assert!(status.success(), "{taskset:?}: {status}");
 }

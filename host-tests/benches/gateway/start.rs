@@ -1,7 +1,7 @@
 //! What it takes until Tollgate is ready in Envoy, from Envoy's own log: compiling the module, and making a VM of it.
 
 use crate::lineup::Lineup;
-use crate::process;
+use crate::process::{self, Cpus};
 use crate::report::median;
 use std::net::SocketAddr;
 use tollgate_host::envoy::Envoy;
@@ -14,8 +14,13 @@ pub struct Start {
     pub ready_ms: f64,
 }
 
-/// The medians of some starts.
-pub fn measure(upstream: SocketAddr, starts: usize) -> Start {
+/// Every CPU there is: Envoy compiles on as many as it is given.
+pub const ALL: Cpus = "0-1023";
+
+/// The medians of some starts on these CPUs.
+pub fn measure(upstream: SocketAddr, starts: usize, cpus: Cpus) -> Start {
+    // A process starts where the one runs that starts it.
+    process::pin_self(cpus);
     let options = {
         let mut options = Lineup::Tollgate.options(upstream);
         options.trace_wasm = true;
@@ -24,7 +29,6 @@ pub fn measure(upstream: SocketAddr, starts: usize) -> Start {
     let starts: Vec<Start> = (0..starts)
         .map(|_| {
             let envoy = Envoy::start(&options).unwrap_or_else(|why| panic!("{why}"));
-            process::pin(envoy.id(), 0);
             read(&envoy.log())
         })
         .collect();
