@@ -3,6 +3,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::net::TcpListener;
 
 use serde_json::{Value, json};
@@ -202,6 +203,26 @@ fn a_provider_that_cannot_be_reached_costs_nothing_and_one_that_hangs_up_an_unkn
         assert_eq!((&event["outcome"], &event["cost_usd"]), (&json!(outcome), &cost), "{}", line["details"]);
         check_counted(&room, "lost", outcome);
     }
+}
+
+#[test]
+fn events_in_a_log_of_their_own_are_lines_of_json_that_the_access_log_can_be_joined_to() {
+    let room = Room::tuned(artifact::wasm().expect("filter"), |options| options.events_apart = true);
+    assert_eq!(client::get(&room.url("/v1/models")).expect("models").status, 200);
+    assert_eq!(room.call(Dialect::OpenAiChat, "quote \" and \u{e9}", false).status, 200);
+    let log = room.log(2);
+    let text = wait::until(SOON, || {
+        let text = fs::read_to_string(room.envoy.event_log_path()).ok()?;
+        text.ends_with("}\n").then_some(text)
+    });
+    let text = text.expect("a line");
+    let events: Vec<&str> = text.lines().collect();
+    assert_eq!((events.len(), events[0]), (2, ""), "{text}");
+    let event: Value = serde_json::from_str(events[1]).expect("JSON");
+    assert_eq!(event["attribution"]["app"], "quote \" and \u{e9}");
+    assert_eq!(log[1].get("tollgate_event"), None);
+    assert!(event["request_id"].is_string(), "{event:#}");
+    assert_eq!(event["request_id"], log[1]["request_id"]);
 }
 
 #[test]

@@ -35,11 +35,15 @@ pub fn shipped() -> Result<Value, ConfigError> {
     serde_saphyr::from_str(&text).map_err(|error| ConfigError::NotYaml(error.to_string()))
 }
 
-/// The shipped configuration on loopback, with the filter, upstream and switches of `options`.
+/// The file of the access log, and the one of events that are apart from it.
+pub(super) const ACCESS_LOG: &str = "access.log";
+pub(super) const EVENT_LOG: &str = "events.jsonl";
+
+/// The shipped configuration on loopback, with the filter, upstream and switches of `options`, which logs into a directory.
 ///
 /// # Errors
 /// [`ConfigError::Missing`] when the shipped file has lost a part that is replaced here.
-pub fn for_tests(shipped: &Value, options: &Options, access_log: &Path) -> Result<Value, ConfigError> {
+pub fn for_tests(shipped: &Value, options: &Options, logs: &Path) -> Result<Value, ConfigError> {
     let mut config = shipped.clone();
     set(&mut config, "/admin/address/socket_address", loopback(0))?;
     set(&mut config, "/static_resources/listeners/0/address/socket_address", loopback(0))?;
@@ -59,7 +63,10 @@ pub fn for_tests(shipped: &Value, options: &Options, access_log: &Path) -> Resul
         action.extend(options.route_policy.clone());
     }
     insert_filters(manager, &options.extra_filters)?;
-    log_to_file(manager, access_log)?;
+    log_to_file(manager, &logs.join(ACCESS_LOG))?;
+    if options.events_apart {
+        set_events_apart(manager, &logs.join(EVENT_LOG))?;
+    }
     if options.any_path {
         array(manager, "/route_config/virtual_hosts/0/routes")?.push(json!({
             "match": {"prefix": "/"}, "route": {"cluster": "openai", "timeout": "0s"}
@@ -180,6 +187,20 @@ fn log_to_file(manager: &mut Value, path: &Path) -> Result<(), ConfigError> {
         sink.insert("path".to_owned(), json!(path));
     }
     Ok(())
+}
+
+/// Adds the log that the README has, and takes the event out of the other.
+fn set_events_apart(manager: &mut Value, path: &Path) -> Result<(), ConfigError> {
+    let readme = fs::read_to_string(artifact::root().join("envoy").join("README.md"))?;
+    let snippet = readme.split("```").find(|block| block.contains("tollgate-events.jsonl"));
+    let snippet = snippet.and_then(|block| block.strip_prefix("yaml\n")).ok_or_else(|| missing("log of events"))?;
+    let mut added: Value = serde_saphyr::from_str(snippet).map_err(|error| ConfigError::NotYaml(error.to_string()))?;
+    set(&mut added, "/0/typed_config/path", json!(path))?;
+    let logs = array(manager, "/access_log")?;
+    logs.extend(added.as_array().cloned().unwrap_or_default());
+    let fields = at(manager, "/access_log/0/typed_config/log_format/json_format")?;
+    let taken = fields.as_object_mut().and_then(|fields| fields.remove("tollgate_event"));
+    taken.map(drop).ok_or_else(|| missing("tollgate_event"))
 }
 
 fn loopback(port: u16) -> Value {

@@ -93,6 +93,8 @@ pub struct Options {
     pub route_policy: serde_json::Map<String, Value>,
     /// Routes before the shipped ones.
     pub first_routes: Vec<Value>,
+    /// Puts events into the log of their own that `envoy/README.md` describes.
+    pub events_apart: bool,
     /// Fields to add to the access log, each with its format.
     pub extra_log_fields: Vec<(String, String)>,
     /// Sends every path upstream, not only those of the two providers that the shipped routes name.
@@ -120,6 +122,7 @@ impl Options {
             at_upstream: false,
             route_policy: serde_json::Map::new(),
             first_routes: Vec::new(),
+            events_apart: false,
             extra_log_fields: Vec::new(),
             any_path: false,
             buffer_limit: None,
@@ -175,7 +178,7 @@ impl Envoy {
         let binary = binary()?;
         let directory = tempfile::Builder::new().prefix("tollgate-envoy-").tempdir();
         let files = Files { directory: directory.map_err(failed("create a directory for Envoy"))? };
-        let config = config::for_tests(&config::shipped()?, options, &files.path("access.log"))?;
+        let config = config::for_tests(&config::shipped()?, options, files.directory.path())?;
         fs::write(files.path("envoy.json"), config.to_string()).map_err(failed("write Envoy's configuration"))?;
         let log = File::create(files.path("envoy.log")).map_err(failed("create Envoy's log"))?;
         let errors = log.try_clone().map_err(failed("share Envoy's log"))?;
@@ -232,7 +235,13 @@ impl Envoy {
     /// The file the access log goes to; it lives as long as this value.
     #[must_use]
     pub fn access_log_path(&self) -> PathBuf {
-        self.files.path("access.log")
+        self.files.path(config::ACCESS_LOG)
+    }
+
+    /// The file with the events, where they have a log of their own.
+    #[must_use]
+    pub fn event_log_path(&self) -> PathBuf {
+        self.files.path(config::EVENT_LOG)
     }
 
     /// Whether the process still runs.
