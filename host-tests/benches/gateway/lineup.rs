@@ -1,7 +1,8 @@
 //! The gateways that are compared: one configuration, another filter in it.
 
 use crate::process;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::fs;
 use std::net::SocketAddr;
 use tollgate_core::names::metric;
 use tollgate_host::artifact;
@@ -18,12 +19,14 @@ pub enum Lineup {
     Native,
     /// Tollgate with composition, price, attribution, running totals, a limit and metrics.
     Tollgate,
-    /// The same, which also sends a span and a log record of each call to a collector.
+    /// The same, with the events in a log of their own.
+    Apart,
+    /// Like `Tollgate`, which also sends a span and a log record of each call to a collector.
     Exporting,
 }
 
 impl Lineup {
-    pub const ALL: [Self; 5] = [Self::None, Self::Floor, Self::Native, Self::Tollgate, Self::Exporting];
+    pub const ALL: [Self; 6] = [Self::None, Self::Floor, Self::Native, Self::Tollgate, Self::Apart, Self::Exporting];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -31,6 +34,7 @@ impl Lineup {
             Self::Floor => "floor",
             Self::Native => "native",
             Self::Tollgate => "Tollgate",
+            Self::Apart => "Tollgate, events apart",
             Self::Exporting => "Tollgate, exporting",
         }
     }
@@ -40,7 +44,7 @@ impl Lineup {
         let filter = match self {
             Self::None | Self::Native => None,
             Self::Floor => Some(artifact::floor().expect("the floor builds")),
-            Self::Tollgate | Self::Exporting => Some(artifact::wasm().expect("the filter builds")),
+            Self::Tollgate | Self::Apart | Self::Exporting => Some(artifact::wasm().expect("the filter builds")),
         };
         let mut options = Options::new(filter.clone().unwrap_or_default(), upstream);
         options.wasm = filter;
@@ -48,6 +52,7 @@ impl Lineup {
             "log_events": false,
             "limits": [{"id": "no-call-above-2-dollars", "measure": "cost_usd", "limit": "2.00", "action": "deny"}]
         });
+        options.events_apart = self == Self::Apart;
         if self == Self::Exporting {
             // The upstream of all clusters takes what a collector takes. One worker gets thousands of calls a second here.
             options.configuration["otlp"] = json!({"target": "openai", "interval_ms": 100});
@@ -73,6 +78,11 @@ impl Lineup {
         let input = match self {
             Self::None | Self::Floor => return,
             Self::Native => native::usage(last).map(|usage| usage.input),
+            Self::Apart => {
+                let log = fs::read_to_string(envoy.event_log_path()).expect("events");
+                serde_json::from_str::<Value>(log.lines().last().expect("calls")).expect("an event")["input_tokens"]
+                    .as_u64()
+            }
             Self::Tollgate | Self::Exporting => envoy::event(last).and_then(|event| event["input_tokens"].as_u64()),
         };
         assert!(input.is_some(), "{}: {last:#}", self.name());
