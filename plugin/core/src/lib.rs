@@ -42,6 +42,7 @@ pub mod metrics;
 pub mod money;
 pub mod names;
 pub mod operator;
+mod ordered;
 pub mod otlp;
 pub mod prefix;
 pub mod price;

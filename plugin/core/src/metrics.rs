@@ -113,9 +113,7 @@ impl Measurer {
     /// Labels every metric with the model and the configured dimensions, in an order that does not depend on theirs.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let mut labels = config.labels.clone();
-        labels.sort_unstable();
-        labels.dedup();
+        let labels = Dimension::ALL.into_iter().filter(|dimension| config.labels.contains(dimension)).collect();
         let weight = series_of_a_call(&config.limits, config.alternatives.len());
         // Calls that are not admitted need their place too.
         let series = config.max_series.saturating_sub(weight).saturating_sub(SERIES_OF_THE_FILTER);

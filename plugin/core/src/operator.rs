@@ -15,6 +15,7 @@ use crate::head::{RequestHead, percent_decoded};
 use crate::ledger::{Bucket, Key};
 use crate::limit::{Account, Balance, Change, Limit};
 use crate::names::GRANT_SCHEMA;
+use crate::ordered;
 use crate::task_outcome::TaskOutcome;
 use crate::time::Timestamp;
 use serde_json::{Value, json};
@@ -161,25 +162,15 @@ impl List {
             let Some(budget) = &limit.budget else { continue };
             let balance = account.stand(&budget.terms, now);
             let permille = balance.used().saturating_mul(1_000).checked_div(balance.allowed.max(1)).unwrap_or(0);
-            self.entries.push((permille, entry(&key, limit, &balance)));
+            let item = (permille, entry(&key, limit, &balance));
+            let left = ordered::insert(&mut self.entries, LISTED_MAX, item, |(one, _), (other, _)| other.cmp(one));
+            self.left_out = self.left_out.saturating_add(u64::from(left.is_some()));
         }
-        // Sorted now and then, so that it stays small.
-        if self.entries.len() > LISTED_MAX.saturating_mul(4) {
-            self.cut();
-        }
-    }
-
-    fn cut(&mut self) {
-        self.entries.sort_by_key(|(permille, _)| std::cmp::Reverse(*permille));
-        let beyond = self.entries.len().saturating_sub(LISTED_MAX);
-        self.left_out = self.left_out.saturating_add(u64::try_from(beyond).unwrap_or(u64::MAX));
-        self.entries.truncate(LISTED_MAX);
     }
 
     /// All of it as JSON.
     #[must_use]
-    pub fn end(mut self) -> Value {
-        self.cut();
+    pub fn end(self) -> Value {
         let budgets: Vec<_> = self.entries.into_iter().map(|(_, entry)| entry).collect();
         json!({"budgets": budgets, "left_out": self.left_out})
     }

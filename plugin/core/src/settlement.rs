@@ -18,6 +18,7 @@ use crate::event::{
 
 use crate::money::Usd;
 use crate::names::EVENT_SCHEMA;
+use crate::ordered;
 use crate::price::{Cost, Lookup, PriceBook, Quote, Source, Terms, Unpriced, is_kin};
 use crate::prompt::Component;
 use crate::response_cache::ResponseCacheEffect;
@@ -25,7 +26,6 @@ use crate::time::Timestamp;
 use crate::tokens::{Budget, Counter};
 use crate::trace;
 use crate::usage::{Bucket, Direction, PerBucket, Usage};
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// What a call consumed, and how it ended.
@@ -383,7 +383,9 @@ fn learned_factor(call: &Call) -> Option<Proportion> {
 #[inline(never)]
 fn media(call: &Call) -> BTreeMap<&'static str, MediaShare> {
     let shares = call.prompt.media.iter();
-    shares.map(|(modality, count, tokens)| (modality.name(), MediaShare { count, tokens })).collect()
+    let mut media = BTreeMap::new();
+    media.extend(shares.map(|(modality, count, tokens)| (modality.name(), MediaShare { count, tokens })));
+    media
 }
 
 /// Characters of a text, in the unit that `standard_tokens` counts.
@@ -534,7 +536,9 @@ impl Bill {
         let cost = &self.cost;
         let fees = [("citation", cost.citation), ("web_search", cost.web_search), ("request", cost.request)];
         let buckets = self.cost.per_bucket.iter().map(|(bucket, cost)| (bucket.name(), cost));
-        buckets.chain(fees).filter(|(_, cost)| *cost != Usd::ZERO).collect()
+        let mut by_bucket = BTreeMap::new();
+        by_bucket.extend(buckets.chain(fees).filter(|(_, cost)| *cost != Usd::ZERO));
+        by_bucket
     }
 
     /// What each tool definition weighs, and what those weigh that the answer does not call.
@@ -551,7 +555,7 @@ impl Bill {
         let weighed = || call.prompt.tools().map(|part| part.name.as_deref()).zip(self.composition.tools());
         let unnamed = weighed().filter(|(name, _)| name.is_none());
         let overhead_tokens = unnamed.fold(0_u64, |sum, (_, share)| sum.saturating_add(share.tokens));
-        let mut tools: Vec<_> = weighed().filter_map(|(name, share)| Some(weigh((name?, share)))).collect();
+        let tools: Vec<_> = weighed().filter_map(|(name, share)| Some(weigh((name?, share)))).collect();
         let count = u64::try_from(tools.len()).unwrap_or(u64::MAX);
         if count == 0 && overhead_tokens == 0 {
             return None;
@@ -559,9 +563,11 @@ impl Bill {
         let unused = || tools.iter().filter(|tool| !tool.called);
         let unused_tokens = unused().fold(0_u64, |sum, tool| sum.saturating_add(tool.tokens));
         let unused_cost_usd = unused().map(|tool| tool.cost_usd).sum::<Option<Usd>>();
-        tools.sort_by_key(|tool| Reverse(tool.tokens));
-        tools.truncate(HEAVIEST_MAX);
-        Some(ToolWeights { count, overhead_tokens, unused_tokens, unused_cost_usd, heaviest: tools })
+        let mut heaviest = Vec::new();
+        for tool in tools {
+            ordered::insert(&mut heaviest, HEAVIEST_MAX, tool, |one, other| other.tokens.cmp(&one.tokens));
+        }
+        Some(ToolWeights { count, overhead_tokens, unused_tokens, unused_cost_usd, heaviest })
     }
 
     fn efficiency(&self) -> Option<Proportion> {

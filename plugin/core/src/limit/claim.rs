@@ -22,6 +22,7 @@ use super::{Capping, Finding, Gauges, Limit, Standing};
 use crate::config::raw::{Action, FailureMode, Unbounded};
 use crate::event::Event;
 use crate::ledger::{Bucket, Keep, Key, LedgerError};
+use crate::ordered;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 
@@ -280,8 +281,8 @@ impl Claim {
 impl Claims {
     /// The claims of a call, none of them made yet. `is_read` where its request could be read.
     #[must_use]
-    pub fn new(mut claims: Vec<Claim>, limits: &[Limit], is_read: bool, now: Timestamp) -> Self {
-        claims.sort_by(|one, other| one.account.as_str().cmp(other.account.as_str()));
+    pub fn new(claims: Vec<Claim>, limits: &[Limit], is_read: bool, now: Timestamp) -> Self {
+        let claims = ordered::all(claims, |one, other| one.account.as_str().cmp(other.account.as_str()));
         let refusal = claims.iter().find_map(|claim| claim.refused_at_once(limits.get(claim.index)?, is_read));
         let stage = if refusal.is_some() || claims.is_empty() { Stage::Done } else { Stage::Reserve(0, 0) };
         Self { claims, stage, refusal, renewed: now, asked: 0 }
