@@ -1,15 +1,17 @@
-//! From a JSON value to the types of the configuration, by serde, so that a mistake knows its place.
+//! From a JSON value to the types of the configuration, so that a mistake knows its place.
 //!
-//! What serde derives for the configuration is compiled once for every way to decode it, and again for whatever wraps that way.
-//! So there is one way, with no more in it than a configuration needs: a struct is an object, an enum a name.
-//! Invariants: a mistake is told with the steps from the root to the value, or to the key, that is mistaken.
+//! A gateway compiles the whole filter before it serves, and decodes a configuration once. So this is made to be little
+//! code, not to be fast: all structs go through one function, which sees their fields as trait objects; what serde derives
+//! would be a function of its own for each of them, three times as large.
+//! Invariants: a field is decoded, or the build fails; a mistake is told with the steps from the root to the value, or to the
+//! key, that is mistaken, in serde's words.
 //! Must not know: what the values mean, how mistakes are told.
 
-use serde::de::value::BorrowedStrDeserializer;
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
-use serde_json::{Map, Value, map};
+use crate::attribution::Dimension;
+use serde::de::{Error, Unexpected};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt;
-use std::slice;
 
 /// A step from a value into one that it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,21 +20,12 @@ pub(super) enum Step {
     Index(usize),
 }
 
-/// What serde says of a mistake, and where it is.
+/// What is wrong, and where it is.
 #[derive(Debug)]
 pub(super) struct Mistake {
     pub(super) message: String,
     /// From the mistake up to the root.
     outwards: Vec<Step>,
-}
-
-/// Decodes a value.
-///
-/// # Errors
-/// The first mistake.
-#[inline(never)]
-pub(super) fn decode<T: for<'v> Deserialize<'v>>(value: &Value) -> Result<T, Mistake> {
-    T::deserialize(Json(value))
 }
 
 impl Mistake {
@@ -67,141 +60,285 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// A value, as serde decodes it.
-#[derive(Clone, Copy)]
-struct Json<'v>(&'v Value);
+/// Something that a configuration holds.
+pub(super) trait Decode {
+    /// What it is as long as nothing is said.
+    fn blank() -> Self
+    where
+        Self: Sized;
 
-impl<'v> Json<'v> {
-    fn scalar<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Mistake> {
-        match self.0 {
-            Value::Bool(value) => visitor.visit_bool(*value),
-            Value::String(text) => visitor.visit_borrowed_str(text),
-            Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
-                (Some(number), _, _) => visitor.visit_u64(number),
-                (_, Some(number), _) => visitor.visit_i64(number),
-                (_, _, Some(number)) => visitor.visit_f64(number),
-                (None, None, None) => Err(self.mistyped(&visitor)),
-            },
-            Value::Null | Value::Array(_) | Value::Object(_) => Err(self.mistyped(&visitor)),
+    /// Takes on what is said. After a mistake it is of no use.
+    ///
+    /// # Errors
+    /// The first mistake.
+    fn decode(&mut self, value: &Value) -> Result<(), Mistake>;
+}
+
+/// Decodes a value.
+///
+/// # Errors
+/// The first mistake.
+pub(super) fn decode<T: Decode>(value: &Value) -> Result<T, Mistake> {
+    let mut decoded = T::blank();
+    decoded.decode(value)?;
+    Ok(decoded)
+}
+
+/// Decodes a struct from an object: `object!(Type { all, fields, r#in as "in" })`, which begins with the type's default. With
+/// ` requires these, fields` there is no default: those have to be given, and the others are blank.
+macro_rules! object {
+    ($type:ident { $($field:ident $(as $name:literal)?),* $(,)? }) => {
+        $crate::config::decode::object!(@ $type, Default::default(), [], $($field $(as $name)?),*);
+    };
+    ($type:ident { $($field:ident $(as $name:literal)?),* $(,)? } requires $($required:ident),+) => {
+        $crate::config::decode::object!(
+            @ $type, Self { $($field: $crate::config::decode::Decode::blank()),* }, [$(stringify!($required)),+],
+            $($field $(as $name)?),*
+        );
+    };
+    (@ $type:ident, $blank:expr, [$($required:expr),*], $($field:ident $(as $name:literal)?),*) => {
+        impl $crate::config::decode::Decode for $type {
+            fn blank() -> Self {
+                $blank
+            }
+
+            fn decode(&mut self, value: &serde_json::Value) -> Result<(), $crate::config::decode::Mistake> {
+                const NAMES: &[&str] = &[$($crate::config::decode::object!(@name $field $($name)?)),*];
+                // All of them, without `..`: one that is not named to the macro does not compile.
+                let Self { $($field),* } = self;
+                let expected = concat!("struct ", stringify!($type));
+                $crate::config::decode::fields(value, expected, NAMES, &[$($required),*], &mut [$($field),*])
+            }
         }
-    }
+    };
+    (@name $field:ident) => { stringify!($field) };
+    (@name $field:ident $name:literal) => { $name };
+}
+pub(super) use object;
 
-    #[inline(never)]
-    fn list<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Mistake> {
-        match self.0 {
-            Value::Array(items) => visitor.visit_seq(Items { items: items.iter(), index: 0 }),
-            _ => Err(self.mistyped(&visitor)),
+/// Decodes an enum from the name of one of its variants, in snake case: `choice!(Type: All, Variants)`.
+macro_rules! choice {
+    ($type:ident: $first:ident $(, $variant:ident)*) => {
+        impl $crate::config::decode::Decode for $type {
+            fn blank() -> Self {
+                Self::$first
+            }
+
+            fn decode(&mut self, value: &serde_json::Value) -> Result<(), $crate::config::decode::Mistake> {
+                // All of them: one that is not named to the macro does not compile.
+                let _: fn(Self) = |one| match one { Self::$first $(| Self::$variant)* => () };
+                let expected = concat!("enum ", stringify!($type));
+                let index = $crate::config::decode::variant(value, expected, &[stringify!($first) $(, stringify!($variant))*])?;
+                *self = *[Self::$first $(, Self::$variant)*].get(index).unwrap_or(self);
+                Ok(())
+            }
         }
-    }
+    };
+}
+pub(super) use choice;
 
-    /// One function for each type: all in one, they would be the largest of the filter by far.
-    #[inline(never)]
-    fn object<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Mistake> {
-        match self.0 {
-            Value::Object(fields) => visitor.visit_map(Fields::of(fields)),
-            _ => Err(self.mistyped(&visitor)),
+/// Decodes the fields of an object.
+#[inline(never)]
+pub(super) fn fields(
+    value: &Value,
+    expected: &'static str,
+    names: &'static [&'static str],
+    required: &[&'static str],
+    places: &mut [&mut dyn Decode],
+) -> Result<(), Mistake> {
+    members(value, expected, &mut |key, value| {
+        let index = names.iter().position(|name| *name == key);
+        match index.and_then(|index| places.get_mut(index)) {
+            Some(place) => place.decode(value),
+            None => Err(Mistake::unknown_field(key, names)),
         }
-    }
-
-    #[inline(never)]
-    fn mistyped(self, expected: &dyn serde::de::Expected) -> Mistake {
-        let unexpected = match self.0 {
-            Value::Null => Unexpected::Other("null"),
-            Value::Bool(value) => Unexpected::Bool(*value),
-            Value::Number(number) => match number.as_u64() {
-                Some(number) => Unexpected::Unsigned(number),
-                None => {
-                    number.as_i64().map_or(Unexpected::Float(number.as_f64().unwrap_or_default()), Unexpected::Signed)
-                }
-            },
-            Value::String(text) => Unexpected::Str(text),
-            Value::Array(_) => Unexpected::Seq,
-            Value::Object(_) => Unexpected::Map,
-        };
-        Mistake::invalid_type(unexpected, expected)
+    })?;
+    match required.iter().find(|name| value.get(name).is_none()) {
+        Some(name) => Err(Mistake::missing_field(name)),
+        None => Ok(()),
     }
 }
 
-macro_rules! decode_as {
-    ($way:ident: $($method:ident($($argument:ty),*))*) => {
-        $(fn $method<V: Visitor<'v>>(self, $(_: $argument,)* visitor: V) -> Result<V::Value, Mistake> {
-            self.$way(visitor)
+#[inline(never)]
+fn members(
+    value: &Value,
+    expected: &'static str,
+    each: &mut dyn FnMut(&str, &Value) -> Result<(), Mistake>,
+) -> Result<(), Mistake> {
+    let Value::Object(members) = value else { return Err(mistyped(value, expected)) };
+    members.iter().try_for_each(|(key, value)| each(key, value).map_err(|mistake| mistake.at_key(key)))
+}
+
+#[inline(never)]
+fn items(value: &Value, each: &mut dyn FnMut(&Value) -> Result<(), Mistake>) -> Result<(), Mistake> {
+    let Value::Array(items) = value else { return Err(mistyped(value, "a sequence")) };
+    let mut items = items.iter().enumerate();
+    items.try_for_each(|(index, item)| each(item).map_err(|mistake| mistake.within(Step::Index(index))))
+}
+
+/// Which of the variants of an enum is named.
+#[inline(never)]
+pub(super) fn variant(value: &Value, expected: &'static str, variants: &[&str]) -> Result<usize, Mistake> {
+    let Value::String(name) = value else { return Err(mistyped(value, expected)) };
+    let names: Vec<_> = variants.iter().map(|variant| snake_case(variant)).collect();
+    index_of(name, &names)
+}
+
+/// Which of the names it is.
+#[inline(never)]
+pub(super) fn index_of<N: AsRef<str>>(name: &str, names: &[N]) -> Result<usize, Mistake> {
+    names.iter().position(|known| known.as_ref() == name).ok_or_else(|| {
+        let quoted: Vec<_> = names.iter().map(|name| format!("`{}`", name.as_ref())).collect();
+        let expected = match quoted.as_slice() {
+            [one, other] => format!("{one} or {other}"),
+            all => format!("one of {}", all.join(", ")),
+        };
+        Mistake::custom(format_args!("unknown variant `{name}`, expected {expected}"))
+    })
+}
+
+/// `AtOnce` is `at_once`.
+fn snake_case(variant: &str) -> String {
+    let mut name = String::new();
+    for letter in variant.chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
+}
+
+#[inline(never)]
+pub(super) fn mistyped(value: &Value, expected: &'static str) -> Mistake {
+    Mistake::invalid_type(unexpected(value), &expected)
+}
+
+fn unexpected(value: &Value) -> Unexpected<'_> {
+    match value {
+        Value::Null => Unexpected::Other("null"),
+        Value::Bool(value) => Unexpected::Bool(*value),
+        Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(number), _) => Unexpected::Unsigned(number),
+            (_, Some(number)) => Unexpected::Signed(number),
+            (None, None) => Unexpected::Float(number.as_f64().unwrap_or_default()),
+        },
+        Value::String(text) => Unexpected::Str(text),
+        Value::Array(_) => Unexpected::Seq,
+        Value::Object(_) => Unexpected::Map,
+    }
+}
+
+impl Decode for bool {
+    fn blank() -> Self {
+        false
+    }
+
+    fn decode(&mut self, value: &Value) -> Result<(), Mistake> {
+        *self = value.as_bool().ok_or_else(|| mistyped(value, "a boolean"))?;
+        Ok(())
+    }
+}
+
+/// Numbers without a fraction.
+macro_rules! whole {
+    ($($type:ident)*) => {
+        $(impl Decode for $type {
+            fn blank() -> Self {
+                0
+            }
+
+            fn decode(&mut self, value: &Value) -> Result<(), Mistake> {
+                let number = value.as_u64().and_then(|number| number.try_into().ok());
+                *self = number.ok_or_else(|| not_whole(value, stringify!($type)))?;
+                Ok(())
+            }
         })*
     };
 }
+whole! { u16 u32 u64 }
 
-impl<'v> Deserializer<'v> for Json<'v> {
-    type Error = Mistake;
-
-    decode_as! { scalar: deserialize_any() deserialize_bool() deserialize_i8() deserialize_i16() deserialize_i32() deserialize_i64()
-    deserialize_u8() deserialize_u16() deserialize_u32() deserialize_u64() deserialize_f32() deserialize_f64()
-    deserialize_char() deserialize_str() deserialize_string() deserialize_bytes() deserialize_byte_buf()
-    deserialize_unit() deserialize_unit_struct(&'static str) deserialize_identifier() deserialize_ignored_any() }
-    decode_as! { list: deserialize_seq() deserialize_tuple(usize) deserialize_tuple_struct(&'static str, usize) }
-    decode_as! { object: deserialize_map() deserialize_struct(&'static str, &'static [&'static str]) }
-
-    fn deserialize_option<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Mistake> {
-        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'v>>(self, _: &'static str, visitor: V) -> Result<V::Value, Mistake> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_enum<V: Visitor<'v>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Mistake> {
-        match self.0 {
-            Value::String(name) => visitor.visit_enum(BorrowedStrDeserializer::new(name)),
-            _ => Err(self.mistyped(&visitor)),
-        }
+#[inline(never)]
+fn not_whole(value: &Value, expected: &'static str) -> Mistake {
+    if value.is_i64() || value.is_u64() {
+        Mistake::invalid_value(unexpected(value), &expected)
+    } else {
+        mistyped(value, expected)
     }
 }
 
-/// The items of a list.
-struct Items<'v> {
-    items: slice::Iter<'v, Value>,
-    index: usize,
-}
+impl Decode for String {
+    fn blank() -> Self {
+        Self::new()
+    }
 
-impl<'v> SeqAccess<'v> for Items<'v> {
-    type Error = Mistake;
-
-    fn next_element_seed<S: DeserializeSeed<'v>>(&mut self, seed: S) -> Result<Option<S::Value>, Mistake> {
-        let Some(item) = self.items.next() else { return Ok(None) };
-        let index = self.index;
-        self.index = index.saturating_add(1);
-        seed.deserialize(Json(item)).map(Some).map_err(|mistake| mistake.within(Step::Index(index)))
+    fn decode(&mut self, value: &Value) -> Result<(), Mistake> {
+        value.as_str().ok_or_else(|| mistyped(value, "a string"))?.clone_into(self);
+        Ok(())
     }
 }
 
-/// The fields of an object.
-struct Fields<'v> {
-    fields: map::Iter<'v>,
-    /// The one whose key was decoded last.
-    field: Option<(&'v str, &'v Value)>,
-}
+impl Decode for Dimension {
+    fn blank() -> Self {
+        Self::App
+    }
 
-impl<'v> Fields<'v> {
-    fn of(fields: &'v Map<String, Value>) -> Self {
-        Self { fields: fields.iter(), field: None }
+    fn decode(&mut self, value: &Value) -> Result<(), Mistake> {
+        let name = value.as_str().ok_or_else(|| mistyped(value, "enum Dimension"))?;
+        *self = dimension(name)?;
+        Ok(())
     }
 }
 
-impl<'v> MapAccess<'v> for Fields<'v> {
-    type Error = Mistake;
+#[inline(never)]
+fn dimension(name: &str) -> Result<Dimension, Mistake> {
+    let index = index_of(name, &Dimension::ALL.map(Dimension::name))?;
+    Dimension::ALL.get(index).copied().ok_or_else(|| Mistake::custom("no dimension"))
+}
 
-    fn next_key_seed<S: DeserializeSeed<'v>>(&mut self, seed: S) -> Result<Option<S::Value>, Mistake> {
-        let Some((key, value)) = self.fields.next() else { return Ok(None) };
-        self.field = Some((key, value));
-        seed.deserialize(BorrowedStrDeserializer::new(key)).map(Some).map_err(|mistake: Mistake| mistake.at_key(key))
+impl<T: Decode> Decode for Option<T> {
+    fn blank() -> Self {
+        None
     }
 
-    fn next_value_seed<S: DeserializeSeed<'v>>(&mut self, seed: S) -> Result<S::Value, Mistake> {
-        let Some((key, value)) = self.field else { return Err(Mistake::custom("a value before its key")) };
-        seed.deserialize(Json(value)).map_err(|mistake| mistake.at_key(key))
+    fn decode(&mut self, value: &Value) -> Result<(), Mistake> {
+        *self = None;
+        if value.is_null() { Ok(()) } else { self.insert(T::blank()).decode(value) }
+    }
+}
+
+impl<T: Decode> Decode for Vec<T> {
+    fn blank() -> Self {
+        Self::new()
+    }
+
+    fn decode(&mut self, value: &Value) -> Result<(), Mistake> {
+        self.clear();
+        items(value, &mut |item| {
+            self.push(decode(item)?);
+            Ok(())
+        })
+    }
+}
+
+impl<T: Decode> Decode for BTreeMap<String, T> {
+    fn blank() -> Self {
+        Self::new()
+    }
+
+    fn decode(&mut self, value: &Value) -> Result<(), Mistake> {
+        self.clear();
+        members(value, "a map", &mut |key, value| self.entry(key.to_owned()).or_insert_with(T::blank).decode(value))
+    }
+}
+
+impl<T: Decode> Decode for BTreeMap<Dimension, T> {
+    fn blank() -> Self {
+        Self::new()
+    }
+
+    fn decode(&mut self, value: &Value) -> Result<(), Mistake> {
+        self.clear();
+        members(value, "a map", &mut |key, value| self.entry(dimension(key)?).or_insert_with(T::blank).decode(value))
     }
 }

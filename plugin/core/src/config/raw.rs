@@ -14,16 +14,16 @@ pub use limit::{
 };
 pub use store::{RawFleet, RawStore, StoreKind};
 
+use super::decode::{Decode, Mistake, choice, mistyped, object};
 use crate::attribution::Dimension;
 use crate::response_cache::default_headers;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// Configuration of the Tollgate filter. `{}` meters every known provider and blocks nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields, default))]
 pub struct RawConfig {
     /// The gateway that runs the filter. `auto` finds out by itself.
     pub host: HostChoice,
@@ -90,10 +90,38 @@ pub struct RawConfig {
     pub store: Option<RawStore>,
 }
 
+object!(RawConfig {
+    host,
+    hold_headers,
+    failure_mode,
+    max_request_bytes,
+    shared_data,
+    include_usage,
+    accept_encoding,
+    routes,
+    attribution,
+    secret,
+    prices,
+    discounts,
+    unknown_price,
+    fallback_price,
+    response_cache_headers,
+    few_shot_markers,
+    limits,
+    downgrades,
+    retries,
+    routing,
+    monthly_costs,
+    operator,
+    metrics,
+    log_events,
+    otlp,
+    store,
+});
+
 /// An OpenTelemetry collector that takes OTLP over HTTP, in JSON.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields, default))]
 pub struct RawOtlp {
     /// Where it is: on Envoy the name of a cluster, on Kong `host:port`.
     pub target: String,
@@ -112,6 +140,8 @@ pub struct RawOtlp {
     /// Add names that the conventions propose and may still change (`gen_ai.usage.cost.amount`).
     pub proposed_names: bool,
 }
+
+object!(RawOtlp { target, authority, headers, service, traces, logs, interval_ms, proposed_names });
 
 impl Default for RawOtlp {
     fn default() -> Self {
@@ -162,15 +192,16 @@ impl Default for RawConfig {
 }
 
 /// How calls are recognised that were made before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields, default))]
 pub struct RawRetries {
     /// For how long after a call the same step of the same caller is taken for another try, in seconds; 0 for not at all.
     pub window_seconds: u32,
     /// The filter stands behind Envoy's router, so that each of the gateway's tries is a call of its own.
     pub at_upstream: bool,
 }
+
+object!(RawRetries { window_seconds, at_upstream });
 
 impl Default for RawRetries {
     fn default() -> Self {
@@ -180,9 +211,8 @@ impl Default for RawRetries {
 
 /// What routers say of their decisions: names of headers, of requests and answers, strongest first. Those of known
 /// routers when absent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields, default))]
 pub struct RawRouting {
     /// The model that was chosen.
     pub selected_headers: Option<Vec<String>>,
@@ -198,24 +228,33 @@ pub struct RawRouting {
     pub alternatives: Vec<String>,
 }
 
+object!(RawRouting {
+    selected_headers,
+    candidates_headers,
+    confidence_headers,
+    reason_headers,
+    overhead_headers,
+    alternatives,
+});
+
 /// What is paid each month whatever is called.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct RawMonthlyCost {
     /// What for: evaluations, engineering, a vector database.
     pub item: String,
     /// Dollars per month.
     pub usd: Decimal,
     /// The scenario that it belongs to; all of them share it when absent.
-    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(default))]
     pub scenario: Option<String>,
 }
 
+object!(RawMonthlyCost { item, usd, scenario } requires item, usd);
+
 /// Machines of the operator's own, from which the price of a token is worked out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct RawGpu {
     /// Dollars per hour of one GPU.
     pub usd_per_hour: Decimal,
@@ -226,17 +265,21 @@ pub struct RawGpu {
     /// Output tokens that all of them write in a second, at their usual load.
     pub output_tokens_per_second: u64,
     /// Percent on top for machines that are held in reserve.
-    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(default))]
     pub reserve_percent: u32,
     /// Percent on top for staging and tests.
-    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(default))]
     pub non_production_percent: u32,
 }
 
+object!(RawGpu {
+    usd_per_hour, count, input_tokens_per_second, output_tokens_per_second, reserve_percent,
+    non_production_percent,
+} requires usd_per_hour, count, input_tokens_per_second, output_tokens_per_second);
+
 /// Where operators see budgets and raise them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields, default))]
 pub struct RawOperator {
     /// The path of its requests, without query.
     pub path: String,
@@ -244,8 +287,10 @@ pub struct RawOperator {
     pub token_sha256: String,
 }
 
+object!(RawOperator { path, token_sha256 });
+
 /// A gateway.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum HostChoice {
@@ -260,8 +305,10 @@ pub enum HostChoice {
     Apisix,
 }
 
+choice!(HostChoice: Auto, Envoy, Kong, Apisix);
+
 /// Whether workers share state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SharedData {
@@ -274,8 +321,10 @@ pub enum SharedData {
     Off,
 }
 
+choice!(SharedData: Auto, On, Off);
+
 /// What becomes of a client's `accept-encoding`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AcceptEncoding {
@@ -288,8 +337,10 @@ pub enum AcceptEncoding {
     Keep,
 }
 
+choice!(AcceptEncoding: Narrow, Identity, Keep);
+
 /// What happens when Tollgate itself fails.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FailureMode {
@@ -300,10 +351,11 @@ pub enum FailureMode {
     Closed,
 }
 
+choice!(FailureMode: Open, Closed);
+
 /// A rule that makes requests LLM calls, or keeps them from being taken for one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields, default))]
 pub struct RawRoute {
     /// The host without port; `*.example.com` matches every subdomain. Any host when absent.
     pub host: Option<String>,
@@ -320,11 +372,12 @@ pub struct RawRoute {
     pub ignore: bool,
 }
 
+object!(RawRoute { host, path_prefix, dialect, provider, include_usage, ignore });
+
 /// Where the value of one dimension comes from; the strongest source that has a value counts. Its default headers and
 /// claims count as long as it names none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields, default))]
 pub struct RawSource {
     /// A fixed value; no header is read then.
     pub value: Option<String>,
@@ -338,8 +391,10 @@ pub struct RawSource {
     pub policy: Policy,
 }
 
+object!(RawSource { value, gateway_headers, headers, claims, policy });
+
 /// What of a value is kept, in events, metrics and limits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Policy {
@@ -352,10 +407,11 @@ pub enum Policy {
     Drop,
 }
 
+choice!(Policy: Keep, Hmac, Drop);
+
 /// Prices for the models it names. Amounts are dollars, as decimal strings (`"2.50"`) or numbers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields, default))]
 pub struct RawPrice {
     /// A model's name, or the start of names followed by `*`: `gpt-4o*`.
     pub model: String,
@@ -381,23 +437,38 @@ pub struct RawPrice {
     pub gpu: Option<RawGpu>,
 }
 
+object!(RawPrice {
+    model,
+    provider,
+    input_per_million,
+    cache_read_per_million,
+    cache_write_per_million,
+    cache_write_1h_per_million,
+    output_per_million,
+    reasoning_per_million,
+    web_searches_per_thousand,
+    requests_per_thousand,
+    gpu,
+});
+
 /// A discount on the built-in list, fees included. Prices of your own are taken as they are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct RawDiscount {
     /// Percent off the list: above 0 and up to 100, with at most four decimals.
     pub percent: Decimal,
     /// A model's name, or the start of names followed by `*`; every model when absent.
-    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(default))]
     pub model: Option<String>,
     /// Only at this provider; everywhere when absent.
-    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(default))]
     pub provider: Option<String>,
 }
 
+object!(RawDiscount { percent, model, provider } requires percent);
+
 /// What happens to calls of models without a price.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownPriceChoice {
@@ -410,10 +481,11 @@ pub enum UnknownPriceChoice {
     Deny,
 }
 
+choice!(UnknownPriceChoice: Track, Fallback, Deny);
+
 /// What models without a price cost. Amounts are dollars, as decimal strings or numbers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct RawFallbackPrice {
     /// Dollars per million input tokens, whatever the cache did.
     pub input_per_million: Decimal,
@@ -421,10 +493,13 @@ pub struct RawFallbackPrice {
     pub output_per_million: Decimal,
 }
 
+object!(RawFallbackPrice {
+    input_per_million, output_per_million,
+} requires input_per_million, output_per_million);
+
 /// What metrics are labelled with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields, default))]
 pub struct RawMetrics {
     /// Dimensions that become labels, beside the model.
     pub labels: Vec<Dimension>,
@@ -437,6 +512,8 @@ pub struct RawMetrics {
     /// rest.
     pub models: Vec<String>,
 }
+
+object!(RawMetrics { labels, max_values, max_series, models });
 
 impl Default for RawMetrics {
     fn default() -> Self {
@@ -464,28 +541,22 @@ impl schemars::JsonSchema for Decimal {
     }
 }
 
-impl<'de> Deserialize<'de> for Decimal {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = Decimal;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a decimal, as a string like \"2.50\" or a number")
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Decimal, E> {
-                Ok(Decimal(text.to_owned()))
-            }
-            fn visit_u64<E>(self, number: u64) -> Result<Decimal, E> {
-                Ok(Decimal(number.to_string()))
-            }
-            fn visit_i64<E>(self, number: i64) -> Result<Decimal, E> {
-                Ok(Decimal(number.to_string()))
-            }
+impl Decode for Decimal {
+    fn blank() -> Self {
+        Self(String::new())
+    }
+
+    fn decode(&mut self, value: &Value) -> Result<(), Mistake> {
+        self.0 = match value {
+            Value::String(text) => text.clone(),
             // The shortest decimal that reads back as the same number is what was written.
-            fn visit_f64<E>(self, number: f64) -> Result<Decimal, E> {
-                Ok(Decimal(number.to_string()))
-            }
-        }
-        deserializer.deserialize_any(Visitor)
+            Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+                (Some(number), _) => number.to_string(),
+                (_, Some(number)) => number.to_string(),
+                (None, None) => number.as_f64().unwrap_or_default().to_string(),
+            },
+            _ => return Err(mistyped(value, "a decimal, as a string like \"2.50\" or a number")),
+        };
+        Ok(())
     }
 }

@@ -2,13 +2,13 @@
 //!
 //! Must not know: what the values mean.
 
-use serde::{Deserialize, Serialize};
+use crate::config::decode::{choice, object};
+use serde::Serialize;
 
 /// A model that may answer in the place of another, where a limit says `downgrade`: at the same provider, in the same wire
 /// format.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields, default))]
 pub struct RawDowngrade {
     /// The model that is asked for; `*` at the end matches any rest.
     pub model: String,
@@ -24,8 +24,10 @@ pub struct RawDowngrade {
     pub capabilities: Vec<Capability>,
 }
 
+object!(RawDowngrade { model, provider, to, max_output_tokens, max_input_tokens, capabilities });
+
 /// Something that a call may need and not every model can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Capability {
@@ -48,6 +50,8 @@ pub enum Capability {
     /// Searches of the web that the provider runs.
     WebSearch,
 }
+
+choice!(Capability: Streaming, Tools, JsonSchema, Reasoning, Vision, Audio, Video, Documents, WebSearch);
 
 impl Capability {
     /// What is said of a call that needs it, where no model may answer instead that has it.

@@ -4,13 +4,14 @@
 
 use super::{Decimal, FailureMode, RawFleet};
 use crate::attribution::Dimension;
-use serde::{Deserialize, Serialize};
+use crate::config::decode::{Decode, Mistake, choice, index_of, mistyped, object};
+use serde::Serialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// A limit on what calls may consume, each by itself or together over time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields, default))]
 pub struct RawLimit {
     /// The name that events, metrics and refusals give. What is spent belongs to it: a limit of another name begins
     /// anew.
@@ -66,6 +67,12 @@ pub struct RawLimit {
     pub status: u16,
 }
 
+object!(RawLimit {
+    id, version, matching as "match", key, on_missing, measure, per, refill, burst, time_zone, idle_hours,
+    limit, weights, action, thresholds, reserve, unbounded, failure_mode, fleet, debt, cool_down_seconds,
+    max_output_tokens, status,
+});
+
 impl RawLimit {
     /// Whether it downgrades calls anywhere.
     #[must_use]
@@ -106,9 +113,8 @@ impl Default for RawLimit {
 }
 
 /// Which calls a limit applies to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields, default))]
 pub struct RawMatch {
     /// The requested model.
     pub model: Option<String>,
@@ -122,16 +128,19 @@ pub struct RawMatch {
     pub attribution: BTreeMap<Dimension, String>,
 }
 
+object!(RawMatch { model, provider, dialect, route, attribution });
+
 /// A part of the limit, and what happens once it is spent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields, default))]
 pub struct RawThreshold {
     /// Per cent of the limit.
     pub at_percent: u32,
     /// What happens to calls beyond it.
     pub action: Action,
 }
+
+object!(RawThreshold { at_percent, action });
 
 impl Default for RawThreshold {
     fn default() -> Self {
@@ -140,8 +149,8 @@ impl Default for RawThreshold {
 }
 
 /// Something that calls of one amount have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(into = "String")]
 pub enum KeyPart {
     /// The requested model.
     Model,
@@ -173,14 +182,17 @@ impl From<KeyPart> for String {
     }
 }
 
-impl TryFrom<String> for KeyPart {
-    type Error = String;
+impl Decode for KeyPart {
+    fn blank() -> Self {
+        Self::Model
+    }
 
-    fn try_from(name: String) -> Result<Self, String> {
-        Self::all().find(|part| part.name() == name).ok_or_else(|| {
-            let names: Vec<_> = Self::all().map(|part| format!("`{}`", part.name())).collect();
-            format!("unknown variant `{name}`, expected one of {}", names.join(", "))
-        })
+    fn decode(&mut self, value: &Value) -> Result<(), Mistake> {
+        let name = value.as_str().ok_or_else(|| mistyped(value, "a string"))?;
+        let all: Vec<_> = Self::all().collect();
+        let index = index_of(name, &all.iter().map(|part| part.name()).collect::<Vec<_>>())?;
+        *self = *all.get(index).unwrap_or(self);
+        Ok(())
     }
 }
 
@@ -197,7 +209,7 @@ impl schemars::JsonSchema for KeyPart {
 }
 
 /// What a limit measures.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
@@ -226,8 +238,11 @@ pub enum Measure {
     Concurrency,
 }
 
+choice!(Measure: InputTokens, OutputTokens, Tokens, UncachedTokens, WeightedTokens, CostUsd, Requests,
+    Steps, Repeats, UnattendedSteps, Concurrency);
+
 /// Over what a limit measures.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Per {
@@ -252,8 +267,10 @@ pub enum Per {
     Task,
 }
 
+choice!(Per: Call, Second, Minute, Hour, Day, Week, Month, Session, Task);
+
 /// How an amount comes back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Refill {
@@ -264,8 +281,10 @@ pub enum Refill {
     Steadily,
 }
 
+choice!(Refill: AtOnce, Steadily);
+
 /// What happens to a call beyond a limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
@@ -286,8 +305,10 @@ pub enum Action {
     Deny,
 }
 
+choice!(Action: Observe, Warn, Downgrade, CapOutput, Cut, Deny);
+
 /// What is set aside for a call before it is forwarded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Reserve {
@@ -298,8 +319,10 @@ pub enum Reserve {
     UpperBound,
 }
 
+choice!(Reserve: Expected, UpperBound);
+
 /// What happens to a call whose amount has no bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Unbounded {
@@ -310,8 +333,10 @@ pub enum Unbounded {
     Allow,
 }
 
+choice!(Unbounded: Deny, Allow);
+
 /// What becomes of a call that lacks a value of a limit's key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OnMissing {
@@ -322,8 +347,10 @@ pub enum OnMissing {
     Deny,
 }
 
+choice!(OnMissing: Shared, Deny);
+
 /// What becomes of what was spent beyond a limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Debt {
@@ -333,3 +360,5 @@ pub enum Debt {
     /// The next window begins with nothing spent.
     Forgive,
 }
+
+choice!(Debt: Carry, Forgive);

@@ -2,13 +2,13 @@
 //!
 //! Must not know: what is stored.
 
-use serde::{Deserialize, Serialize};
+use crate::config::decode::{choice, object};
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Redis behind an HTTP interface, where all gateways of a fleet add up what they spend.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields, default))]
 pub struct RawStore {
     /// The interface.
     pub kind: StoreKind,
@@ -28,6 +28,8 @@ pub struct RawStore {
     pub timeout_ms: u32,
 }
 
+object!(RawStore { kind, target, authority, path, headers, key_prefix, interval_ms, timeout_ms });
+
 impl Default for RawStore {
     fn default() -> Self {
         Self {
@@ -44,7 +46,7 @@ impl Default for RawStore {
 }
 
 /// An HTTP interface of Redis.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum StoreKind {
@@ -55,8 +57,10 @@ pub enum StoreKind {
     Upstash,
 }
 
+choice!(StoreKind: Webdis, Upstash);
+
 /// Whether all gateways of a fleet share a limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RawFleet {
@@ -68,3 +72,5 @@ pub enum RawFleet {
     /// Each spends leases of what is left.
     Strict,
 }
+
+choice!(RawFleet: Off, Eventual, Strict);
