@@ -1,4 +1,5 @@
-//! The shipped files for Kong, APISIX, Istio, Envoy Gateway and Higress: each is read, and says what the rest says.
+//! The shipped files for Kong, APISIX, Istio, Envoy Gateway and Higress: each is read, and says what the rest says. The schema
+//! that some of them go by allows what the filter reads, and no more.
 //!
 //! What these gateways themselves accept is theirs to know; our part, Tollgate's configuration, is checked whole.
 
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use tollgate_core::attribution::Dimension;
 use tollgate_core::config::Config;
 use tollgate_core::names::label;
+use tollgate_core::schema;
 use tollgate_host::{artifact, kong};
 
 fn read(path: &str) -> String {
@@ -42,6 +44,75 @@ fn check(place: &str, config: &Value) {
 fn the_file_that_kong_reads_beside_the_filter_is_what_the_types_say() {
     let shipped: Value = serde_json::from_str(&read("kong/tollgate.meta.json")).expect("JSON");
     assert_eq!(shipped, kong::meta(), "write it anew: tollgate schema kong > kong/tollgate.meta.json");
+}
+
+/// What is left of a schema behind references and `null`.
+fn resolved<'s>(root: &'s Value, schema: &'s Value) -> &'s Value {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return resolved(root, root.pointer(reference.trim_start_matches('#')).expect("a definition"));
+    }
+    let choices = schema["anyOf"].as_array().into_iter().flatten();
+    choices.into_iter().find(|choice| choice["type"] != "null").map_or(schema, |choice| resolved(root, choice))
+}
+
+fn sorted<'n>(names: impl IntoIterator<Item = &'n str>) -> Vec<String> {
+    let mut names: Vec<_> = names.into_iter().map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+/// The names that are told where something is not known.
+fn known(config: &Value, problem: &str) -> Vec<String> {
+    let errors = Config::parse(config.to_string().as_bytes()).expect_err("not valid");
+    let found = errors.iter().find(|error| error.problem == problem);
+    let hint = &found.unwrap_or_else(|| panic!("{config}: no {problem:?} in {errors:#?}")).hint;
+    sorted(hint.split('`').skip(1).step_by(2))
+}
+
+/// Compares a part of the schema with what the filter takes there; `within` makes a configuration of such a part.
+fn compare(root: &Value, schema: &Value, within: &dyn Fn(Value) -> Value, compared: &mut usize) {
+    let schema = resolved(root, schema);
+    if let Some(fields) = schema["properties"].as_object() {
+        *compared += fields.len();
+        assert_eq!(known(&within(json!({"?": 0})), "unknown field `?`"), sorted(fields.keys().map(String::as_str)));
+        let required: Vec<_> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let given = |name: &str| if fields[name]["type"] == "string" { json!("x") } else { json!(1) };
+        let missing = |without: &str| {
+            let object: Value =
+                required.iter().filter(|name| **name != without).map(|name| (*name, given(name))).collect();
+            let errors = Config::parse(within(object).to_string().as_bytes()).err().unwrap_or_default();
+            let missing = errors.into_iter().filter(|error| error.problem.starts_with("missing field"));
+            missing.map(|error| error.problem).collect::<Vec<_>>()
+        };
+        assert_eq!(missing(""), [""; 0]);
+        for name in &required {
+            assert_eq!(missing(name), [format!("missing field `{name}`")]);
+        }
+        for (name, field) in fields {
+            compare(root, field, &|part| within(json!({name: part})), compared);
+        }
+    }
+    if schema["items"].is_object() {
+        compare(root, &schema["items"], &|part| within(json!([part])), compared);
+    }
+    if schema["additionalProperties"].is_object() {
+        compare(root, &schema["additionalProperties"], &|part| within(json!({"app": part})), compared);
+    }
+    let named = schema["enum"].as_array().into_iter().flatten();
+    let described = schema["oneOf"].as_array().into_iter().flatten().map(|choice| &choice["const"]);
+    let choices = sorted(named.chain(described).filter_map(Value::as_str));
+    if !choices.is_empty() {
+        *compared += choices.len();
+        assert_eq!(known(&within(json!("?")), "unknown variant `?`"), choices);
+    }
+}
+
+#[test]
+fn the_filter_takes_the_fields_and_names_of_the_schema_no_others_and_misses_what_it_requires() {
+    let schema = schema::config_schema();
+    let mut compared = 0;
+    compare(&schema, &schema, &|config| config, &mut compared);
+    assert!(compared > 200, "only {compared} names found");
 }
 
 #[test]

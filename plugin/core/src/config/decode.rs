@@ -328,7 +328,10 @@ impl<T: Decode> Decode for BTreeMap<String, T> {
 
     fn decode(&mut self, value: &Value) -> Result<(), Mistake> {
         self.clear();
-        members(value, "a map", &mut |key, value| self.entry(key.to_owned()).or_insert_with(T::blank).decode(value))
+        members(value, "a map", &mut |key, value| {
+            self.insert(key.to_owned(), decode(value)?);
+            Ok(())
+        })
     }
 }
 

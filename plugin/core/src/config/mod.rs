@@ -219,11 +219,17 @@ impl Compiler {
         Self { written, errors: Vec::new() }
     }
 
-    /// Notes a mistake, except in an item that already has one: what is left of it says nothing.
+    #[inline(never)]
     fn error(&mut self, path: String, problem: impl Into<String>, hint: impl Into<String>) {
-        let item = path.split_inclusive(']').next().unwrap_or(&path);
-        if !item.ends_with(']') || self.written.errors.iter().all(|error| !error.path.starts_with(item)) {
-            self.errors.push(ConfigError { path, problem: problem.into(), hint: hint.into() });
+        self.note(ConfigError { path, problem: problem.into(), hint: hint.into() });
+    }
+
+    /// Notes a mistake, except in an item that already has one: what is left of it says nothing.
+    #[inline(never)]
+    fn note(&mut self, error: ConfigError) {
+        let item = error.path.split_inclusive(']').next().unwrap_or(&error.path);
+        if !item.ends_with(']') || self.written.errors.iter().all(|earlier| !earlier.path.starts_with(item)) {
+            self.errors.push(error);
         }
     }
 
@@ -539,8 +545,9 @@ fn routing_headers(raw: &RawRouting) -> RoutingHeaders {
 
 #[inline(never)]
 fn sources(raw: &RawConfig) -> Sources {
-    let mut dimensions: BTreeMap<_, _> =
-        Dimension::ALL.into_iter().map(|dimension| (dimension, Source::default_of(dimension))).collect();
+    // Not collected, for which the standard library sorts: that is much code.
+    let mut dimensions = BTreeMap::new();
+    dimensions.extend(Dimension::ALL.into_iter().map(|dimension| (dimension, Source::default_of(dimension))));
     for (dimension, source) in &raw.attribution {
         let default = Source::default_of(*dimension);
         let names_none = source.value.is_none() && source.gateway_headers.is_empty() && source.headers.is_empty();

@@ -82,20 +82,18 @@ fn problem(error: &str) -> String {
     error.split(", expected").next().unwrap_or(error).to_owned()
 }
 
+#[inline(never)]
 fn hint(error: &str) -> String {
     let Some((problem, expected)) = error.split_once(", expected ") else {
         return "see `tollgate schema` for the fields and their types".to_owned();
     };
     let wrong = problem.split('`').nth(1).unwrap_or_default();
     let known = expected.split('`').skip(1).step_by(2);
-    match known.min_by_key(|name| strsim::levenshtein(name, wrong)).filter(|name| is_close(name, wrong)) {
-        Some(meant) => format!("did you mean `{meant}`?"),
+    let nearest = known.map(|name| (strsim::levenshtein(name, wrong), name)).min_by_key(|(distance, _)| *distance);
+    match nearest.filter(|(distance, name)| *distance <= name.len().max(wrong.len()).div_ceil(3)) {
+        Some((_, meant)) => format!("did you mean `{meant}`?"),
         None => format!("expected {expected}"),
     }
-}
-
-fn is_close(name: &str, wrong: &str) -> bool {
-    strsim::levenshtein(name, wrong) <= name.len().max(wrong.len()).div_ceil(3)
 }
 
 fn follow<'v>(way: &[Step], value: &'v mut Value) -> Option<&'v mut Value> {
@@ -111,6 +109,7 @@ struct Place(Vec<Step>);
 
 impl Place {
     /// Removes what is there from `value`; `false` when nothing is.
+    #[inline(never)]
     fn take_out(&self, value: &mut Value) -> bool {
         let Some((last, way)) = self.0.split_last() else { return false };
         match (follow(way, value), last) {
