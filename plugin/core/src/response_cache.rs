@@ -28,7 +28,7 @@ pub(crate) fn default_headers() -> BTreeMap<String, String> {
         ("helicone-cache", "hit"),
         ("cf-aig-cache-status", "hit"),
     ];
-    // Not collected, for which the standard library sorts: that is much code.
+    // Not collected, for which the standard library sorts: that is 6 KB of code.
     let mut headers = BTreeMap::new();
     headers.extend(KNOWN.map(|(name, value)| (name.to_owned(), value.to_owned())));
     headers

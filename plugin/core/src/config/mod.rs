@@ -27,7 +27,7 @@ use raw::{
     RawMonthlyCost, RawOperator, RawOtlp, RawPrice, RawRoute, RawRouting, RawStore, SharedData, UnknownPriceChoice,
 };
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The configuration as used.
 #[derive(Clone, Debug)]
@@ -312,13 +312,18 @@ impl Compiler {
                 "name a model to downgrade to",
             );
         }
-        let used = |raw: &RawDowngrade| Downgrade {
-            model: Pattern::new(&raw.model),
-            provider: raw.provider.clone(),
-            to: raw.to.clone(),
-            max_output_tokens: raw.max_output_tokens,
-            max_input_tokens: raw.max_input_tokens,
-            capabilities: raw.capabilities.iter().copied().collect(),
+        let used = |raw: &RawDowngrade| {
+            // Not collected, for which the standard library sorts: that is 6 KB of code.
+            let mut capabilities = BTreeSet::new();
+            capabilities.extend(raw.capabilities.iter().copied());
+            Downgrade {
+                model: Pattern::new(&raw.model),
+                provider: raw.provider.clone(),
+                to: raw.to.clone(),
+                max_output_tokens: raw.max_output_tokens,
+                max_input_tokens: raw.max_input_tokens,
+                capabilities,
+            }
         };
         raw.downgrades.iter().map(used).collect()
     }
@@ -545,21 +550,21 @@ fn routing_headers(raw: &RawRouting) -> RoutingHeaders {
 
 #[inline(never)]
 fn sources(raw: &RawConfig) -> Sources {
-    // Not collected, for which the standard library sorts: that is much code.
-    let mut dimensions = BTreeMap::new();
-    dimensions.extend(Dimension::ALL.into_iter().map(|dimension| (dimension, Source::default_of(dimension))));
-    for (dimension, source) in &raw.attribution {
-        let default = Source::default_of(*dimension);
+    let source = |dimension| {
+        let default = Source::default_of(dimension);
+        let Some(source) = raw.attribution.get(&dimension) else { return default };
         let names_none = source.value.is_none() && source.gateway_headers.is_empty() && source.headers.is_empty();
-        let source = Source {
+        Source {
             value: source.value.clone(),
             gateway_headers: source.gateway_headers.clone(),
             client_headers: if names_none { default.client_headers } else { source.headers.clone() },
             takes_claims: source.claims.unwrap_or(names_none) && default.takes_claims,
             policy: source.policy,
-        };
-        dimensions.insert(*dimension, source);
-    }
+        }
+    };
+    // Not collected, for which the standard library sorts: that is 6 KB of code.
+    let mut dimensions = BTreeMap::new();
+    dimensions.extend(Dimension::ALL.into_iter().map(|dimension| (dimension, source(dimension))));
     Sources { dimensions, secret: raw.secret.clone() }
 }
 
