@@ -62,12 +62,12 @@ impl fmt::Display for Mistake {
 
 /// Something that a configuration holds.
 pub(super) trait Decode {
-    /// What it is as long as nothing is said.
+    /// What to decode into: the default, where there is one.
     fn blank() -> Self
     where
         Self: Sized;
 
-    /// Takes on what is said. After a mistake it is of no use.
+    /// Takes on what is written. After a mistake it is of no use.
     ///
     /// # Errors
     /// The first mistake.
@@ -84,19 +84,24 @@ pub(super) fn decode<T: Decode>(value: &Value) -> Result<T, Mistake> {
     Ok(decoded)
 }
 
-/// Decodes a struct from an object: `object!(Type { all, fields, r#in as "in" })`, which begins with the type's default. With
-/// ` requires these, fields` there is no default: those have to be given, and the others are blank.
+/// Decodes a struct from an object. `object!(Type { all, fields, matching as "match" })` begins with the type's default. Where
+/// there is none, `object!(Type requires { these, fields } { others })`: the others begin with theirs.
 macro_rules! object {
     ($type:ident { $($field:ident $(as $name:literal)?),* $(,)? }) => {
-        $crate::config::decode::object!(@ $type, Default::default(), [], $($field $(as $name)?),*);
+        $crate::config::decode::object!(@ $type, Self::default(), [], $($field $(as $name)?),*);
     };
-    ($type:ident { $($field:ident $(as $name:literal)?),* $(,)? } requires $($required:ident),+) => {
+    ($type:ident requires { $($required:ident),* $(,)? } { $($field:ident),* $(,)? }) => {
         $crate::config::decode::object!(
-            @ $type, Self { $($field: $crate::config::decode::Decode::blank()),* }, [$(stringify!($required)),+],
-            $($field $(as $name)?),*
+            @ $type,
+            Self {
+                $($required: $crate::config::decode::Decode::blank(),)*
+                $($field: Default::default(),)*
+            },
+            [$(stringify!($required)),*],
+            $($required,)* $($field),*
         );
     };
-    (@ $type:ident, $blank:expr, [$($required:expr),*], $($field:ident $(as $name:literal)?),*) => {
+    (@ $type:ident, $blank:expr, [$($required:expr),*], $($field:ident $(as $name:literal)?),* $(,)?) => {
         impl $crate::config::decode::Decode for $type {
             fn blank() -> Self {
                 $blank
@@ -104,7 +109,7 @@ macro_rules! object {
 
             fn decode(&mut self, value: &serde_json::Value) -> Result<(), $crate::config::decode::Mistake> {
                 const NAMES: &[&str] = &[$($crate::config::decode::object!(@name $field $($name)?)),*];
-                // All of them, without `..`: one that is not named to the macro does not compile.
+                // Without `..`: a field that is not named to the macro does not compile.
                 let Self { $($field),* } = self;
                 let expected = concat!("struct ", stringify!($type));
                 $crate::config::decode::fields(value, expected, NAMES, &[$($required),*], &mut [$($field),*])
@@ -125,7 +130,7 @@ macro_rules! choice {
             }
 
             fn decode(&mut self, value: &serde_json::Value) -> Result<(), $crate::config::decode::Mistake> {
-                // All of them: one that is not named to the macro does not compile.
+                // A variant that is not named to the macro does not compile.
                 let _: fn(Self) = |one| match one { Self::$first $(| Self::$variant)* => () };
                 let expected = concat!("enum ", stringify!($type));
                 let index = $crate::config::decode::variant(value, expected, &[stringify!($first) $(, stringify!($variant))*])?;
@@ -343,5 +348,41 @@ impl<T: Decode> Decode for BTreeMap<Dimension, T> {
     fn decode(&mut self, value: &Value) -> Result<(), Mistake> {
         self.clear();
         members(value, "a map", &mut |key, value| self.entry(dimension(key)?).or_insert_with(T::blank).decode(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::raw::RawConfig;
+    use serde_json::json;
+
+    /// Names are given to serde, which writes, and to the macros, which read.
+    #[test]
+    fn what_is_written_out_in_full_is_read_again() {
+        let written = json!({
+            "limits": [{"id": "a", "match": {"attribution": {"app": "x"}}, "key": ["model", "api_key"], "limit": "1.50"}],
+            "attribution": {"task_type": {"headers": ["x"], "claims": true, "policy": "hmac"}},
+            "prices": [{"model": "m", "gpu": {
+                "usd_per_hour": 2.5, "count": 8, "input_tokens_per_second": 1000, "output_tokens_per_second": 100,
+            }}],
+            "discounts": [{"percent": 5}],
+            "monthly_costs": [{"item": "a", "usd": 1}],
+            "fallback_price": {"input_per_million": 1, "output_per_million": "2"},
+            "downgrades": [{"model": "m", "to": "n", "capabilities": ["json_schema"]}],
+            "otlp": {}, "store": {"kind": "upstash"}, "operator": {}, "routes": [{"ignore": true}],
+        });
+        let config: RawConfig = decode(&written).expect("a configuration");
+        let full = serde_json::to_value(&config).expect("JSON");
+        assert_eq!(decode::<RawConfig>(&full).expect("a configuration"), config);
+    }
+
+    #[test]
+    fn what_is_not_said_is_as_the_type_says_and_null_is_nothing() {
+        let config: RawConfig =
+            decode(&json!({"otlp": {"traces": false}, "limits": [{"burst": null}]})).expect("valid");
+        let otlp = config.otlp.expect("a collector");
+        assert_eq!((otlp.traces, otlp.logs, otlp.interval_ms), (false, true, 1_000));
+        assert_eq!(config.limits.first().map(|limit| (limit.burst.clone(), limit.thresholds.len())), Some((None, 3)));
     }
 }

@@ -1,6 +1,7 @@
 //! The configuration as written: the JSON that operators give the gateway.
 //!
-//! The doc comments are the reference: the JSON Schema (`tollgate schema`) is generated from these types.
+//! The doc comments are the reference: the JSON Schema (`tollgate schema`) is generated from these types. serde writes them;
+//! `object!` and `choice!` behind a type read it, and do not compile while a field or a variant is not named to them.
 //! Invariants: unknown fields are errors everywhere; every field has a default, so `{}` is valid and useful.
 //! Must not know: what the values mean; [`Config`](super::Config) decides.
 
@@ -250,7 +251,7 @@ pub struct RawMonthlyCost {
     pub scenario: Option<String>,
 }
 
-object!(RawMonthlyCost { item, usd, scenario } requires item, usd);
+object!(RawMonthlyCost requires { item, usd } { scenario });
 
 /// Machines of the operator's own, from which the price of a token is worked out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -272,10 +273,10 @@ pub struct RawGpu {
     pub non_production_percent: u32,
 }
 
-object!(RawGpu {
-    usd_per_hour, count, input_tokens_per_second, output_tokens_per_second, reserve_percent,
-    non_production_percent,
-} requires usd_per_hour, count, input_tokens_per_second, output_tokens_per_second);
+object!(RawGpu
+    requires { usd_per_hour, count, input_tokens_per_second, output_tokens_per_second }
+    { reserve_percent, non_production_percent }
+);
 
 /// Where operators see budgets and raise them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -465,7 +466,7 @@ pub struct RawDiscount {
     pub provider: Option<String>,
 }
 
-object!(RawDiscount { percent, model, provider } requires percent);
+object!(RawDiscount requires { percent } { model, provider });
 
 /// What happens to calls of models without a price.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -493,9 +494,7 @@ pub struct RawFallbackPrice {
     pub output_per_million: Decimal,
 }
 
-object!(RawFallbackPrice {
-    input_per_million, output_per_million,
-} requires input_per_million, output_per_million);
+object!(RawFallbackPrice requires { input_per_million, output_per_million } {});
 
 /// What metrics are labelled with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
