@@ -12,6 +12,7 @@ use crate::limit::{
     Budget, Gauge, Limit, Matching, OUTPUT_LEAST, Pattern, Span, THRESHOLDS_MAX, Terms, Threshold, WEIGHT_ONE, Window,
     Zone, thousandths,
 };
+use crate::ordered;
 use crate::usage::{Bucket, PerBucket};
 use std::collections::BTreeSet;
 
@@ -23,15 +24,6 @@ const HOUR_MS: u64 = 60 * 60 * 1_000;
 fn is_name(id: &str) -> bool {
     let is_letter = |letter: u8| letter.is_ascii_alphanumeric() || b"._-/".contains(&letter);
     id.len() <= 64 && id.bytes().all(is_letter)
-}
-
-/// Few items, in order. Not sorted by the standard library: each kind that it sorts is another 6 KB of code.
-fn ordered<T: Ord>(items: impl IntoIterator<Item = T>) -> Vec<T> {
-    let mut ordered = Vec::new();
-    for item in items {
-        ordered.insert(ordered.partition_point(|earlier| *earlier <= item), item);
-    }
-    ordered
 }
 
 /// Warns of a budget that refuses calls, but only those of clients that say who they are: its key or what it matches is all
@@ -127,7 +119,7 @@ impl Compiler {
                 Per::Task => Some(KeyPart::Of(Dimension::Task)),
                 _ => None,
             };
-            let mut key = ordered(raw.key.iter().copied().chain(own));
+            let mut key = ordered::all(raw.key.iter().copied().chain(own), Ord::cmp);
             key.dedup();
             let part = |threshold: &Threshold| allowed.saturating_mul(i128::from(threshold.percent)).checked_div(100);
             Budget {
@@ -255,7 +247,7 @@ impl Compiler {
                 _ => thresholds.push(Threshold { percent: *at_percent, action: *action }),
             }
         }
-        let thresholds = ordered(thresholds);
+        let thresholds = ordered::all(thresholds, Ord::cmp);
         if thresholds.len() > THRESHOLDS_MAX {
             self.error(format!("{item}.thresholds"), "too many", format!("give fewer than {THRESHOLDS_MAX}"));
         }
