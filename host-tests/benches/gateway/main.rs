@@ -24,9 +24,9 @@ use report::Rounds;
 
 fn main() {
     let is_quick = std::env::var_os("QUICK").is_some_and(|value| value == "1");
-    let rounds = if is_quick { 3 } else { 10 };
+    let rounds = if is_quick { 20 } else { 100 };
     process::pin_self(process::LOAD);
-    let mut cases = Case::all(if is_quick { 2 } else { 1 });
+    let mut cases = Case::all();
     // Cargo adds `--bench`.
     if let Some(only) = std::env::args().skip(1).find(|argument| !argument.starts_with('-')) {
         cases.retain(|case| case.name.contains(&only));
@@ -48,7 +48,9 @@ fn main() {
                 }
             }
         }
-        eprintln!("round {round} of {rounds}");
+        if round % 10 == 0 {
+            eprintln!("round {round} of {rounds}");
+        }
     }
     let resident = gateways.iter().map(|(lineup, gateway)| (*lineup, process::resident_mib(gateway.id()))).collect();
     print!("{}", measured.table());
