@@ -4,6 +4,7 @@
 //! Must not know: what is ordered.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 /// Puts an item into a list that is in order and holds `most` items; what it has no room for comes back. Takes a step for each
 /// item in the list, so `most` must be few.
@@ -23,6 +24,13 @@ pub(crate) fn all<T>(items: impl IntoIterator<Item = T>, compare: impl Fn(&T, &T
         insert(&mut list, usize::MAX, item, &compare);
     }
     list
+}
+
+/// All items as a map. To collect one sorts them first.
+pub(crate) fn map<K: Ord, V>(items: impl IntoIterator<Item = (K, V)>) -> BTreeMap<K, V> {
+    let mut map = BTreeMap::new();
+    map.extend(items);
+    map
 }
 
 #[cfg(test)]

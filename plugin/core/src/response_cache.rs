@@ -10,6 +10,7 @@
 use crate::head::Headers;
 use crate::ledger::Bytes;
 use crate::money::Usd;
+use crate::ordered;
 use crate::time::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -28,10 +29,7 @@ pub(crate) fn default_headers() -> BTreeMap<String, String> {
         ("helicone-cache", "hit"),
         ("cf-aig-cache-status", "hit"),
     ];
-    // Not collected, for which the standard library sorts: that is 6 KB of code.
-    let mut headers = BTreeMap::new();
-    headers.extend(KNOWN.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    headers
+    ordered::map(KNOWN.map(|(name, value)| (name.to_owned(), value.to_owned())))
 }
 
 /// The header that says that a cache served the response.

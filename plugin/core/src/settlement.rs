@@ -383,9 +383,7 @@ fn learned_factor(call: &Call) -> Option<Proportion> {
 #[inline(never)]
 fn media(call: &Call) -> BTreeMap<&'static str, MediaShare> {
     let shares = call.prompt.media.iter();
-    let mut media = BTreeMap::new();
-    media.extend(shares.map(|(modality, count, tokens)| (modality.name(), MediaShare { count, tokens })));
-    media
+    ordered::map(shares.map(|(modality, count, tokens)| (modality.name(), MediaShare { count, tokens })))
 }
 
 /// Characters of a text, in the unit that `standard_tokens` counts.
@@ -536,9 +534,7 @@ impl Bill {
         let cost = &self.cost;
         let fees = [("citation", cost.citation), ("web_search", cost.web_search), ("request", cost.request)];
         let buckets = self.cost.per_bucket.iter().map(|(bucket, cost)| (bucket.name(), cost));
-        let mut by_bucket = BTreeMap::new();
-        by_bucket.extend(buckets.chain(fees).filter(|(_, cost)| *cost != Usd::ZERO));
-        by_bucket
+        ordered::map(buckets.chain(fees).filter(|(_, cost)| *cost != Usd::ZERO))
     }
 
     /// What each tool definition weighs, and what those weigh that the answer does not call.

@@ -19,6 +19,7 @@ use crate::metrics;
 use crate::money::Usd;
 use crate::names::label;
 use crate::operator::Operator;
+use crate::ordered;
 use crate::price::{Discount, Override, PriceBook, Rate, RateError, UnknownPrice};
 use crate::routing::RoutingHeaders;
 use crate::usage::{Bucket, PerBucket};
@@ -313,7 +314,7 @@ impl Compiler {
             );
         }
         let used = |raw: &RawDowngrade| {
-            // Not collected, for which the standard library sorts: that is 6 KB of code.
+            // Not collected, as in `ordered::map`.
             let mut capabilities = BTreeSet::new();
             capabilities.extend(raw.capabilities.iter().copied());
             Downgrade {
@@ -562,9 +563,7 @@ fn sources(raw: &RawConfig) -> Sources {
             policy: source.policy,
         }
     };
-    // Not collected, for which the standard library sorts: that is 6 KB of code.
-    let mut dimensions = BTreeMap::new();
-    dimensions.extend(Dimension::ALL.into_iter().map(|dimension| (dimension, source(dimension))));
+    let dimensions = ordered::map(Dimension::ALL.into_iter().map(|dimension| (dimension, source(dimension))));
     Sources { dimensions, secret: raw.secret.clone() }
 }
 
